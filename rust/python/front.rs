@@ -1,0 +1,262 @@
+//! `FastPath`, and the three things it can say.
+
+use std::borrow::Cow;
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use super::args::Secret;
+use super::cache::PyCache;
+use super::errors::ConfigError;
+use super::key::PyKey;
+use super::keyring::{Held, PyIdentity, PyKeyRing};
+use super::limiter::PyRateLimiter;
+use super::matched::{Located, PyMatch};
+use super::router::{PyRouter, Table};
+use crate::clock::Clock;
+use crate::front::{Ask, Decision, Front, Refusal};
+use crate::ids::Nanos;
+use crate::key::Digest;
+
+/// Identify, cache, match and admit in one call.
+#[pyclass(frozen, generic, name = "FastPath", module = "fastcascade._core")]
+pub struct PyFastPath {
+    router: Py<PyRouter>,
+    cache: Option<Py<PyCache>>,
+    keys: Option<Py<PyKeyRing>>,
+    limiter: Option<Py<PyRateLimiter>>,
+    clock: Clock,
+}
+
+#[pymethods]
+impl PyFastPath {
+    #[new]
+    #[pyo3(signature = (router, cache = None, keys = None, limiter = None))]
+    fn new(
+        router: Py<PyRouter>,
+        cache: Option<Py<PyCache>>,
+        keys: Option<Py<PyKeyRing>>,
+        limiter: Option<Py<PyRateLimiter>>,
+    ) -> PyResult<Self> {
+        let clocks = [
+            cache.as_ref().map(|cache| &cache.get().clock),
+            keys.as_ref().map(|keys| &keys.get().clock),
+            limiter.as_ref().map(|limiter| &limiter.get().clock),
+        ];
+        let clock = clocks.iter().flatten().next().map_or(Clock::System, |clock| Clock::clone(clock));
+        if !clocks.into_iter().flatten().all(|other| other.is_same(&clock)) {
+            return Err(ConfigError::new_err("cache, keys and limiter go by different clocks; give all of them the same"));
+        }
+        Ok(Self { router, cache, keys, limiter, clock })
+    }
+
+    #[pyo3(signature = (path, method = "GET", credential = None, client = None, *, vary = None))]
+    fn take<'py>(
+        &self,
+        path: &Bound<'py, PyString>,
+        method: &str,
+        credential: Option<Secret<'_, '_>>,
+        client: Option<&str>,
+        vary: Option<&Bound<'_, PyKey>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = path.py();
+        let table = self.router.get().table.load();
+        let credential = credential.as_ref().map(Secret::as_bytes).transpose()?;
+        let ask = Ask { path: path.to_str()?, method, credential, client, vary: vary.map(|key| key.get().0) };
+        let (decision, identity) =
+            self.front(&table).take(ask, |value| value.clone_ref(py), |identity| identity.clone_ref(py));
+        let identity = identity.map(|held| held.0);
+        match decision {
+            Decision::Hit(value) => Ok(Bound::new(py, PyHit { value, identity })?.into_any()),
+            Decision::Routed { found, path: matched, key, stale } => {
+                let located = table.locate(found, &matched, path)?;
+                Ok(Bound::new(py, PyRouted { located, identity, key, stale })?.into_any())
+            }
+            Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),
+        }
+    }
+
+    #[getter]
+    fn router(&self, py: Python<'_>) -> Py<PyRouter> {
+        self.router.clone_ref(py)
+    }
+
+    #[getter]
+    fn cache(&self, py: Python<'_>) -> Option<Py<PyCache>> {
+        self.cache.as_ref().map(|cache| cache.clone_ref(py))
+    }
+
+    #[getter]
+    fn keys(&self, py: Python<'_>) -> Option<Py<PyKeyRing>> {
+        self.keys.as_ref().map(|keys| keys.clone_ref(py))
+    }
+
+    #[getter]
+    fn limiter(&self, py: Python<'_>) -> Option<Py<PyRateLimiter>> {
+        self.limiter.as_ref().map(|limiter| limiter.clone_ref(py))
+    }
+
+    fn __repr__(&self) -> String {
+        let part = |name: &str, there: bool| if there { format!(", {name}") } else { String::new() };
+        let parts = [
+            part("cache", self.cache.is_some()),
+            part("keys", self.keys.is_some()),
+            part("limiter", self.limiter.is_some()),
+        ];
+        format!("<FastPath of router{}>", parts.concat())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.router)?;
+        visit.call(&self.cache)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a FastPath cannot be pickled; build it from its parts in each process"))
+    }
+}
+
+impl PyFastPath {
+    pub fn front<'a>(&'a self, table: &'a Table) -> Front<'a, super::router::Target, Py<PyAny>, Held> {
+        Front {
+            router: table,
+            cache: self.cache.as_ref().map(|cache| &cache.get().cache),
+            keys: self.keys.as_ref().map(|keys| &keys.get().ring),
+            limiter: self.limiter.as_ref().map(|limiter| &limiter.get().limiter),
+            clock: &self.clock,
+        }
+    }
+
+    pub fn table(&self) -> arc_swap::Guard<std::sync::Arc<Table>> {
+        self.router.get().table.load()
+    }
+}
+
+/// The answer was in the cache.
+#[pyclass(frozen, generic, get_all, name = "Hit", module = "fastcascade._core")]
+pub struct PyHit {
+    value: Py<PyAny>,
+    identity: Option<Py<PyIdentity>>,
+}
+
+#[pymethods]
+impl PyHit {
+    #[classattr]
+    const __match_args__: (&'static str,) = ("value",);
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Hit({})", self.value.bind(py).repr()?))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.value)
+    }
+}
+
+/// The request may pass.
+#[pyclass(frozen, generic, name = "Routed", module = "fastcascade._core")]
+pub struct PyRouted {
+    located: Located,
+    #[pyo3(get)]
+    identity: Option<Py<PyIdentity>>,
+    key: Option<Digest>,
+    #[pyo3(get)]
+    stale: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl PyRouted {
+    #[classattr]
+    const __match_args__: (&'static str, &'static str, &'static str) = ("target", "params", "by");
+
+    #[getter]
+    fn target(&self, py: Python<'_>) -> Py<PyAny> {
+        self.located.target(py)
+    }
+
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.located.params(py)
+    }
+
+    #[getter]
+    fn by<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        self.located.by(py).clone()
+    }
+
+    #[getter]
+    fn r#match(&self, py: Python<'_>) -> PyMatch {
+        PyMatch(self.located.clone_ref(py))
+    }
+
+    #[getter]
+    fn key(&self) -> Option<PyKey> {
+        self.key.map(PyKey)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let target = self.located.target(py);
+        Ok(format!("Routed(target={}, params={}, by='{}')", target.bind(py).repr()?, self.params(py)?.repr()?, self.by(py)))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.located.traverse(&visit)?;
+        visit.call(&self.stale)
+    }
+}
+
+/// The request ends here.
+#[pyclass(frozen, name = "Refused", module = "fastcascade._core")]
+pub struct PyRefused {
+    #[pyo3(get)]
+    status: u16,
+    reason: Cow<'static, str>,
+    retry_after: Option<Nanos>,
+    never: bool,
+    allow: Vec<String>,
+    #[pyo3(get)]
+    identity: Option<Py<PyIdentity>>,
+}
+
+impl PyRefused {
+    fn new(refusal: Refusal, table: &Table, identity: Option<Py<PyIdentity>>) -> Self {
+        let mut refused =
+            Self { status: refusal.status(), reason: refusal.reason(), retry_after: None, never: false, allow: Vec::new(), identity };
+        match refusal {
+            Refusal::Limited(Some(wait)) => refused.retry_after = Some(wait),
+            Refusal::Limited(None) => refused.never = true,
+            Refusal::WrongMethod(allowed) => {
+                refused.allow = table.methods().names(allowed).into_iter().map(str::to_owned).collect();
+            }
+            _ => {}
+        }
+        refused
+    }
+}
+
+#[pymethods]
+impl PyRefused {
+    #[classattr]
+    const __match_args__: (&'static str, &'static str) = ("status", "reason");
+
+    #[getter]
+    fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    #[getter]
+    fn retry_after(&self) -> Option<f64> {
+        if self.never { Some(f64::INFINITY) } else { self.retry_after.map(Nanos::as_secs) }
+    }
+
+    #[getter]
+    fn allow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.allow)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Refused({}, {:?})", self.status, self.reason)
+    }
+}

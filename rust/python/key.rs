@@ -1,0 +1,138 @@
+//! `Key`, and whatever else may stand for one.
+
+use pyo3::exceptions::{PyRecursionError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use super::args::type_name;
+use crate::key::{self, Digest, Parts};
+
+/// A 128-bit keyed digest over exactly what an answer depends on.
+#[pyclass(frozen, eq, hash, name = "Key", module = "fastcascade._core")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PyKey(pub Digest);
+
+#[pymethods]
+impl PyKey {
+    #[new]
+    #[pyo3(signature = (*parts))]
+    fn new(parts: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let mut digest = Parts::default();
+        digest.sequence(parts.len());
+        for part in parts.iter_borrowed() {
+            write(&mut digest, &part, 0)?;
+        }
+        Ok(Self(digest.finish()))
+    }
+
+    fn hex(&self) -> String {
+        use std::fmt::Write;
+        self.0.to_bytes().iter().fold(String::with_capacity(32), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Key({})", self.hex())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a Key cannot be pickled: its digest means nothing in another process"))
+    }
+}
+
+/// A key as Python may give it: text, bytes, a number, a tuple, or a `Key`.
+pub struct AnyKey(pub Digest);
+
+impl<'py> FromPyObject<'_, 'py> for AnyKey {
+    type Error = PyErr;
+
+    #[inline]
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.cast::<PyString>() {
+            return Ok(Self(key::text(text.to_str()?)));
+        }
+        rare(&object).map(Self)
+    }
+}
+
+#[inline(never)]
+fn rare(object: &Bound<'_, PyAny>) -> PyResult<Digest> {
+    if let Ok(key) = object.cast::<PyKey>() {
+        return Ok(key.get().0);
+    }
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(key::bytes(bytes.as_bytes()));
+    }
+    if object.is_exact_instance_of::<PyInt>()
+        && let Ok(int) = object.extract()
+    {
+        return Ok(key::int(int));
+    }
+    if !object.is_instance_of::<PyTuple>() && !object.is_instance_of::<PyInt>() {
+        let name = type_name(object);
+        return Err(PyTypeError::new_err(format!("a key is a str, bytes, int, tuple or Key, not {name}")));
+    }
+    let mut parts = Parts::default();
+    write(&mut parts, object, 0)?;
+    Ok(parts.finish())
+}
+
+/// Deep enough for any request body, shallow enough for any stack.
+const DEEPEST: usize = 100;
+
+fn write(parts: &mut Parts, object: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
+    if depth > DEEPEST {
+        return Err(PyRecursionError::new_err(format!("a key's parts are nested deeper than {DEEPEST}")));
+    }
+    if let Ok(text) = object.cast::<PyString>() {
+        parts.text(text.to_str()?);
+    } else if let Ok(value) = object.cast::<PyBool>() {
+        parts.bool(value.is_true());
+    } else if object.is_instance_of::<PyInt>() {
+        parts.int(object.call_method0("__int__")?.str()?.to_str()?);
+    } else if let Ok(value) = object.cast::<PyFloat>() {
+        parts.float(value.value());
+    } else if object.is_none() {
+        parts.none();
+    } else if let Ok(bytes) = object.cast::<PyBytes>() {
+        parts.bytes(bytes.as_bytes());
+    } else if let Ok(key) = object.cast::<PyKey>() {
+        parts.digest(key.get().0);
+    } else if let Ok(tuple) = object.cast::<PyTuple>() {
+        parts.sequence(tuple.len());
+        tuple.iter_borrowed().try_for_each(|item| write(parts, &item, depth + 1))?;
+    } else if let Ok(list) = object.cast::<PyList>() {
+        parts.sequence(list.len());
+        list.iter().try_for_each(|item| write(parts, &item, depth + 1))?;
+    } else if let Ok(dict) = object.cast::<PyDict>() {
+        write_dict(parts, dict, depth)?;
+    } else {
+        let name = type_name(object);
+        return Err(PyTypeError::new_err(format!(
+            "a key's part is a str, bytes, int, float, bool, None, tuple, list, dict or Key, not {name}"
+        )));
+    }
+    Ok(())
+}
+
+/// Pairs are put in the order of their keys' digests: one order whatever the dict's, and no comparison in Python.
+fn write_dict(parts: &mut Parts, dict: &Bound<'_, PyDict>, depth: usize) -> PyResult<()> {
+    let digest = |object: &Bound<'_, PyAny>| {
+        let mut parts = Parts::default();
+        write(&mut parts, object, depth + 1).map(|()| parts.finish())
+    };
+    let mut pairs = Vec::with_capacity(dict.len());
+    for (key, value) in dict.iter() {
+        pairs.push((digest(&key)?.to_bytes(), digest(&value)?, digest(&key)?));
+    }
+    pairs.sort_unstable_by_key(|(order, ..)| *order);
+    parts.mapping(pairs.len());
+    for (_, value, key) in pairs {
+        parts.digest(key);
+        parts.digest(value);
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! `KeyRing` and `Identity`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pyo3::exceptions::{PyValueError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDateTime, PyFrozenSet, PyTzInfoAccess};
+
+use super::args::{Seconds, Secret};
+use super::clock::{PyClock, or_system};
+use super::errors::CredentialError;
+use super::router::read_texts;
+use crate::clock::Clock;
+use crate::ids::Nanos;
+use crate::keyring::{Identity, KeyRing};
+
+/// Who a credential belongs to.
+#[pyclass(frozen, name = "Identity", module = "fastcascade._core")]
+pub struct PyIdentity(Identity);
+
+#[pymethods]
+impl PyIdentity {
+    #[classattr]
+    const __match_args__: (&'static str, &'static str, &'static str) = ("name", "tenant", "scopes");
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    #[getter]
+    fn tenant(&self) -> Option<&str> {
+        self.0.tenant()
+    }
+
+    #[getter]
+    fn scopes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
+        PyFrozenSet::new(py, self.0.scopes().iter().map(AsRef::<str>::as_ref))
+    }
+
+    fn __repr__(&self) -> String {
+        let tenant = self.0.tenant().map_or_else(|| "None".to_owned(), |tenant| format!("{tenant:?}"));
+        format!("Identity({:?}, tenant={tenant}, scopes={:?})", self.0.name(), self.0.scopes())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("an Identity cannot be pickled; ask the KeyRing of the process"))
+    }
+}
+
+/// An identity on the ring: the Python object, which is also the core's.
+pub struct Held(pub Py<PyIdentity>);
+
+impl AsRef<Identity> for Held {
+    fn as_ref(&self) -> &Identity {
+        &self.0.get().0
+    }
+}
+
+impl Held {
+    pub fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self(self.0.clone_ref(py))
+    }
+}
+
+/// Credentials, kept only as keyed hashes.
+#[pyclass(frozen, name = "KeyRing", module = "fastcascade._core")]
+pub struct PyKeyRing {
+    pub ring: KeyRing<Held>,
+    pub clock: Clock,
+}
+
+#[pymethods]
+impl PyKeyRing {
+    #[new]
+    #[pyo3(signature = (*, clock = None))]
+    fn new(clock: Option<Bound<'_, PyClock>>) -> Self {
+        Self { ring: KeyRing::default(), clock: or_system(clock) }
+    }
+
+    #[pyo3(signature = (secret, identity, scopes = None, tenant = None, expires = None))]
+    fn add(
+        &self,
+        py: Python<'_>,
+        secret: Secret<'_, '_>,
+        identity: &str,
+        scopes: Option<&Bound<'_, PyAny>>,
+        tenant: Option<&str>,
+        expires: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyIdentity>> {
+        if identity.is_empty() {
+            return Err(CredentialError::new_err("the identity is empty; a credential must belong to somebody"));
+        }
+        let scopes = scopes.map_or(Ok(None), |scopes| read_texts(scopes, "scopes"))?.unwrap_or_default();
+        let now = self.clock.coarse();
+        let ends = expires.map_or(Ok(Nanos::NEVER), |expires| read_expiry(expires).map(|left| now.plus(left)))?;
+        let identity = Held(Py::new(py, PyIdentity(Identity::new(identity, tenant, scopes)))?);
+        self.ring.add(secret.as_bytes()?, identity.clone_ref(py), ends, now)?;
+        Ok(identity.0)
+    }
+
+    fn identify(&self, py: Python<'_>, secret: Secret<'_, '_>) -> PyResult<Option<Py<PyIdentity>>> {
+        let secret = secret.as_bytes()?;
+        Ok(self.ring.identify(secret, self.clock.coarse(), |identity| identity.clone_ref(py).0))
+    }
+
+    #[pyo3(signature = (old, new, grace = Seconds(Nanos(0))))]
+    fn rotate(&self, py: Python<'_>, old: Secret<'_, '_>, new: Secret<'_, '_>, grace: Seconds) -> PyResult<Option<Py<PyIdentity>>> {
+        let now = self.clock.coarse();
+        self.ring.rotate(old.as_bytes()?, new.as_bytes()?, now.plus(grace.0), now, |identity| identity.clone_ref(py))?;
+        self.identify(py, new)
+    }
+
+    fn remove(&self, secret: Secret<'_, '_>) -> PyResult<bool> {
+        Ok(self.ring.remove(secret.as_bytes()?))
+    }
+
+    fn revoke(&self, identity: &str) -> usize {
+        self.ring.revoke(identity)
+    }
+
+    fn __len__(&self) -> usize {
+        self.ring.len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<KeyRing of {} credentials>", self.ring.len())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a KeyRing cannot be pickled, so that no credential leaves the process"))
+    }
+}
+
+/// Time left: a duration as it is, a date by the machine's clock.
+fn read_expiry(expires: &Bound<'_, PyAny>) -> PyResult<Nanos> {
+    let Ok(date) = expires.cast::<PyDateTime>() else { return expires.extract::<Seconds>().map(|left| left.0) };
+    if date.get_tzinfo().is_none() {
+        return Err(PyValueError::new_err("expires has no time zone; pass an aware datetime, such as datetime.now(UTC)"));
+    }
+    let ends: f64 = date.call_method0("timestamp")?.extract()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    Ok(Nanos::from_secs(ends - now))
+}

@@ -1,0 +1,136 @@
+//! `Match` and `Step`: what a table says of a path.
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::prefix::Spans;
+use crate::router::By;
+
+/// What is the same for every match of one route, made when the route is first matched.
+#[pyclass(frozen, module = "fastcascade._core")]
+pub struct RouteInfo {
+    pub target: Py<PyAny>,
+    pub by: By,
+    pub route: Py<PyString>,
+    pub names: Py<PyTuple>,
+}
+
+#[pymethods]
+impl RouteInfo {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.target)
+    }
+}
+
+/// A route together with where its params lie in one path.
+pub struct Located {
+    pub info: Py<RouteInfo>,
+    /// None where there are no params: then every match of the route is the same.
+    pub params: Option<(Py<PyString>, Spans)>,
+}
+
+/// The span of a group that took no part in a match.
+pub const NO_SPAN: (u32, u32) = (u32::MAX, u32::MAX);
+
+impl Located {
+    pub fn clone_ref(&self, py: Python<'_>) -> Self {
+        let params = self.params.as_ref().map(|(path, spans)| (path.clone_ref(py), spans.clone()));
+        Self { info: self.info.clone_ref(py), params }
+    }
+
+    pub fn target(&self, py: Python<'_>) -> Py<PyAny> {
+        self.info.get().target.clone_ref(py)
+    }
+
+    pub fn by<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
+        matcher_name(py, self.info.get().by)
+    }
+
+    pub fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let params = PyDict::new(py);
+        if let Some((path, spans)) = &self.params {
+            let path = path.bind(py).to_str()?;
+            let names = self.info.get().names.bind(py);
+            for (name, (start, end)) in names.iter_borrowed().zip(spans) {
+                if let Some(value) = path.get(*start as usize..*end as usize) {
+                    params.set_item(name, value)?;
+                }
+            }
+        }
+        Ok(params)
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.info)
+    }
+}
+
+/// The name of a matcher, the same object every time.
+pub fn matcher_name(py: Python<'_>, by: By) -> &Bound<'_, PyString> {
+    match by {
+        By::Exact => pyo3::intern!(py, "exact"),
+        By::Prefix => pyo3::intern!(py, "prefix"),
+        By::Regex => pyo3::intern!(py, "regex"),
+        By::Wildcard => pyo3::intern!(py, "wildcard"),
+    }
+}
+
+/// What a route table says of one path.
+#[pyclass(frozen, generic, name = "Match", module = "fastcascade._core")]
+pub struct PyMatch(pub Located);
+
+#[pymethods]
+impl PyMatch {
+    #[classattr]
+    const __match_args__: (&'static str, &'static str, &'static str) = ("target", "params", "by");
+
+    #[getter]
+    fn target(&self, py: Python<'_>) -> Py<PyAny> {
+        self.0.target(py)
+    }
+
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.0.params(py)
+    }
+
+    #[getter]
+    fn by<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        self.0.by(py).clone()
+    }
+
+    #[getter]
+    fn route(&self, py: Python<'_>) -> Py<PyString> {
+        self.0.info.get().route.clone_ref(py)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let target = self.0.info.get().target.bind(py).repr()?;
+        Ok(format!("Match(target={target}, params={}, by='{}')", self.0.params(py)?.repr()?, self.0.by(py)))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+}
+
+/// One line of `Router.explain`.
+#[pyclass(frozen, eq, hash, get_all, name = "Step", module = "fastcascade._core")]
+#[derive(PartialEq, Eq, Hash)]
+pub struct PyStep {
+    pub matcher: &'static str,
+    pub outcome: &'static str,
+    pub route: Option<String>,
+}
+
+#[pymethods]
+impl PyStep {
+    #[classattr]
+    const __match_args__: (&'static str, &'static str, &'static str) = ("matcher", "outcome", "route");
+
+    fn __repr__(&self) -> String {
+        let route = self.route.as_ref().map_or_else(|| "None".to_owned(), |route| format!("{route:?}"));
+        format!("Step(matcher='{}', outcome='{}', route={route})", self.matcher, self.outcome)
+    }
+}

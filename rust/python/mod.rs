@@ -1,0 +1,52 @@
+//! The binding: each class is a thin shell around the type of the same name, with no logic of its own.
+//!
+//! Every class is frozen, nothing calls back into Python while a lock is held, and what leaves a structure
+//! is dropped after its lock. So the module needs no GIL.
+
+// Python's protocol methods and constants have the names and arguments that the protocol gives them.
+#![allow(clippy::unused_self, clippy::unnecessary_wraps, non_upper_case_globals)]
+// These types are seen from Python alone, where `__repr__` is what is printed; `_core.pyi` documents them.
+#![allow(missing_debug_implementations, missing_docs)]
+
+mod args;
+mod bench;
+mod cache;
+mod clock;
+mod errors;
+mod front;
+mod key;
+mod keyring;
+mod limiter;
+mod matched;
+mod normalize;
+mod patterns;
+mod router;
+
+use pyo3::prelude::*;
+
+/// The compiled core of fastcascade.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use super::{
+        bench::{measure_cache, measure_front, measure_limiter, measure_router},
+        cache::{PyCache, PyCacheStats},
+        clock::PyClock,
+        front::{PyFastPath, PyHit, PyRefused, PyRouted},
+        key::PyKey,
+        keyring::{PyIdentity, PyKeyRing},
+        limiter::{PyQuota, PyRateLimiter},
+        matched::{PyMatch, PyStep},
+        normalize::{PyPathPolicy, PyTextPolicy},
+        patterns::PyPatternSet,
+        router::PyRouter,
+    };
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Whether the extension was built without optimization: then no figure it gives means anything.
+    #[pymodule_export]
+    const DEBUG_BUILD: bool = cfg!(debug_assertions);
+}

@@ -1,0 +1,270 @@
+//! `Router`.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyMapping, PySequence, PyString, PyTuple};
+
+use super::args::type_name;
+use super::matched::{Located, NO_SPAN, PyMatch, PyStep, RouteInfo};
+use super::normalize;
+use crate::ids::RouteId;
+use crate::method::MethodSet;
+use crate::pattern::PatternFlags;
+use crate::prefix::Spans;
+use crate::route::{Access, Pattern, Route, Share};
+use crate::router::{By, Found, Normalize, Outcome, Router};
+
+/// Where a route goes, and the match that is the same every time.
+pub struct Target {
+    object: Py<PyAny>,
+    prepared: OnceLock<Py<PyMatch>>,
+}
+
+pub type Table = Router<Target>;
+
+impl Table {
+    /// The prepared match of a route: all there is to say where a route has no params.
+    pub fn prepared<'t>(&'t self, py: Python<'_>, route: RouteId, by: By) -> PyResult<&'t Py<PyMatch>> {
+        let target = self.target(route);
+        if let Some(prepared) = target.prepared.get() {
+            return Ok(prepared);
+        }
+        let info = RouteInfo {
+            target: target.object.clone_ref(py),
+            by,
+            route: PyString::new(py, self.text(route)).unbind(),
+            names: PyTuple::new(py, self.names(route).iter().map(|name| PyString::intern(py, name)))?.unbind(),
+        };
+        let prepared = Py::new(py, PyMatch(Located { info: Py::new(py, info)?, params: None }))?;
+        // Another thread may have been first; either will do.
+        Ok(target.prepared.get_or_init(|| prepared))
+    }
+
+    /// A route with its params in one path; `raw` is the path as Python has it.
+    #[inline]
+    pub fn locate(&self, found: Found, path: &Cow<'_, str>, raw: &Bound<'_, PyString>) -> PyResult<Located> {
+        let py = raw.py();
+        let info = self.prepared(py, found.route, found.by)?.get().0.info.clone_ref(py);
+        let spans = if found.by == By::Regex { self.group_spans(found.route, path) } else { found.spans };
+        let params = (!spans.is_empty()).then(|| {
+            let path = match path {
+                Cow::Borrowed(_) => raw.clone(),
+                Cow::Owned(path) => PyString::new(py, path),
+            };
+            (path.unbind(), spans)
+        });
+        Ok(Located { info, params })
+    }
+
+    fn group_spans(&self, route: RouteId, path: &str) -> Spans {
+        if self.names(route).is_empty() {
+            return Spans::new();
+        }
+        self.groups(route, path).into_iter().map(|span| span.unwrap_or(NO_SPAN)).collect()
+    }
+}
+
+/// A compiled route table.
+#[pyclass(frozen, generic, name = "Router", module = "fastcascade._core")]
+pub struct PyRouter {
+    pub table: ArcSwap<Table>,
+}
+
+impl PyRouter {
+    fn query(table: &Table, method: Option<&str>) -> MethodSet {
+        method.map_or(MethodSet::ANY, |method| table.methods().query(method))
+    }
+
+    #[inline]
+    fn find_one<'py>(table: &Table, raw: &Bound<'py, PyString>, method: MethodSet) -> PyResult<Option<Bound<'py, PyMatch>>> {
+        let py = raw.py();
+        let path = table.normalize().apply(raw.to_str()?)?;
+        if let Some(route) = table.find_exact(&path, method) {
+            return Ok(Some(table.prepared(py, route, By::Exact)?.bind(py).clone()));
+        }
+        let Some(found) = table.find_beyond_exact(&path, method) else { return Ok(None) };
+        let located = table.locate(found, &path, raw)?;
+        Bound::new(py, PyMatch(located)).map(Some)
+    }
+}
+
+#[pymethods]
+impl PyRouter {
+    #[new]
+    #[pyo3(signature = (routes, *, normalize = None))]
+    fn new(routes: &Bound<'_, PyAny>, normalize: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let normalize = normalize::read(normalize)?;
+        Ok(Self { table: ArcSwap::from_pointee(build(routes, normalize)?) })
+    }
+
+    #[pyo3(signature = (path, method = None))]
+    fn r#match<'py>(&self, path: &Bound<'py, PyString>, method: Option<&str>) -> PyResult<Option<Bound<'py, PyMatch>>> {
+        let table = self.table.load();
+        Self::find_one(&table, path, Self::query(&table, method))
+    }
+
+    #[pyo3(signature = (path, method = None))]
+    fn lookup(&self, py: Python<'_>, path: &str, method: Option<&str>) -> PyResult<Option<Py<PyAny>>> {
+        let table = self.table.load();
+        let path = table.normalize().apply(path)?;
+        let method = Self::query(&table, method);
+        let route = table.find_exact(&path, method).or_else(|| table.find_beyond_exact(&path, method).map(|found| found.route));
+        Ok(route.map(|route| table.target(route).object.clone_ref(py)))
+    }
+
+    #[pyo3(signature = (paths, method = None))]
+    fn match_many<'py>(&self, paths: &Bound<'py, PyAny>, method: Option<&str>) -> PyResult<Bound<'py, PyList>> {
+        let py = paths.py();
+        let table = self.table.load();
+        let method = Self::query(&table, method);
+        let one = |path: &Bound<'py, PyAny>| -> PyResult<Option<Bound<'py, PyMatch>>> {
+            let path = path.cast::<PyString>().map_err(|_| {
+                PyTypeError::new_err(format!("a path is a str, not {}", type_name(path)))
+            })?;
+            Self::find_one(&table, path, method)
+        };
+        if let Ok(paths) = paths.cast::<PyList>() {
+            let found: Vec<_> = paths.iter().map(|path| one(&path)).collect::<PyResult<_>>()?;
+            return PyList::new(py, found);
+        }
+        let paths = paths.cast::<PySequence>()?;
+        let found: Vec<_> = paths.try_iter()?.map(|path| one(&path?)).collect::<PyResult<_>>()?;
+        PyList::new(py, found)
+    }
+
+    fn allowed<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyTuple>> {
+        let table = self.table.load();
+        let path = table.normalize().apply(path)?;
+        PyTuple::new(py, table.methods().names(table.allowed(&path)))
+    }
+
+    #[pyo3(signature = (path, method = None))]
+    fn explain(&self, path: &str, method: Option<&str>) -> Vec<PyStep> {
+        let table = self.table.load();
+        let Ok(path) = table.normalize().apply(path) else {
+            return vec![PyStep { matcher: "normalize", outcome: "refused", route: None }];
+        };
+        let steps = table.explain(&path, Self::query(&table, method));
+        let line = |step: crate::router::Step| {
+            let (outcome, route) = match step.outcome {
+                Outcome::Match(route) => ("match", Some(route)),
+                Outcome::Miss => ("miss", None),
+                Outcome::WrongMethod(route) => ("wrong method", Some(route)),
+                Outcome::Empty => ("empty", None),
+            };
+            PyStep { matcher: step.matcher.name(), outcome, route: route.map(|route| table.text(route).to_owned()) }
+        };
+        steps.into_iter().map(line).collect()
+    }
+
+    fn replace(&self, routes: &Bound<'_, PyAny>) -> PyResult<()> {
+        let normalize = *self.table.load().normalize();
+        self.table.store(Arc::new(build(routes, normalize)?));
+        Ok(())
+    }
+
+    #[getter]
+    fn memory(&self) -> usize {
+        self.table.load().memory()
+    }
+
+    fn __len__(&self) -> usize {
+        self.table.load().len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Router of {} routes>", self.table.load().len())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for target in self.table.load().targets() {
+            visit.call(&target.object)?;
+            target.prepared.get().map_or(Ok(()), |prepared| visit.call(prepared))?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        if let Ok(empty) = Router::build([], Normalize::Verbatim) {
+            self.table.store(Arc::new(empty));
+        }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a Router cannot be pickled; build it from its routes in each process"))
+    }
+}
+
+/// A mapping of patterns to targets, or any iterable of `Route`; read one by one, so that a million routes
+/// are never held twice.
+fn build(routes: &Bound<'_, PyAny>, normalize: Normalize) -> PyResult<Table> {
+    if let Ok(dict) = routes.cast::<PyDict>() {
+        return Router::try_build(dict.iter().map(|(pattern, target)| read_pair(&pattern, target)), normalize);
+    }
+    if let Ok(mapping) = routes.cast::<PyMapping>() {
+        let pairs = mapping.items()?;
+        let read = |pair: Bound<'_, PyAny>| pair.extract().and_then(|(pattern, target)| read_pair(&pattern, target));
+        return Router::try_build(pairs.iter().map(read), normalize);
+    }
+    let items = routes.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!("routes are a mapping or an iterable of Route, not {}", type_name(routes)))
+    })?;
+    Router::try_build(items.map(|item| read_route(&item?)), normalize)
+}
+
+fn read_pair<'py>(pattern: &Bound<'py, PyAny>, target: Bound<'py, PyAny>) -> PyResult<Route<Target>> {
+    Ok(Route::new(read_pattern(pattern)?, Target { object: target.unbind(), prepared: OnceLock::new() }))
+}
+
+fn read_route(item: &Bound<'_, PyAny>) -> PyResult<Route<Target>> {
+    let path = item.getattr("path").map_err(|_| {
+        PyTypeError::new_err(format!("an iterable of routes holds Route objects, not {}", type_name(item)))
+    })?;
+    let mut route = read_pair(&path, item.getattr("target")?)?;
+    if let Some(methods) = read_texts(&item.getattr("methods")?, "methods")? {
+        route.methods = Some(methods);
+    }
+    route.access = Access {
+        public: item.getattr("public")?.is_truthy()?,
+        share: if item.getattr("share")?.eq("tenant")? { Share::Tenant } else { Share::Identity },
+        scopes: read_texts(&item.getattr("scopes")?, "scopes")?.unwrap_or_default().into_iter().map(Into::into).collect(),
+        cost: item.getattr("cost")?.extract()?,
+    };
+    Ok(route)
+}
+
+/// An iterable of texts; a single text is nearly always a mistake, and is taken for one.
+pub fn read_texts(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Option<Vec<String>>> {
+    if object.is_none() {
+        return Ok(None);
+    }
+    if object.is_instance_of::<PyString>() {
+        let message = format!("{what} is a list of texts, not one text; write [{}]", object.repr()?);
+        return Err(PyTypeError::new_err(message));
+    }
+    object.try_iter()?.map(|text| text?.extract()).collect::<PyResult<_>>().map(Some)
+}
+
+/// A text, or a compiled regular expression with its flags.
+pub fn read_pattern(object: &Bound<'_, PyAny>) -> PyResult<Pattern> {
+    if let Ok(text) = object.cast::<PyString>() {
+        return Ok(Pattern::Text(text.to_str()?.to_owned()));
+    }
+    let (Ok(pattern), Ok(flags)) = (object.getattr("pattern"), object.getattr("flags")) else {
+        let name = type_name(object);
+        return Err(PyTypeError::new_err(format!("a route's path is a str or a compiled pattern, not {name}")));
+    };
+    let Ok(text) = pattern.cast::<PyString>() else {
+        return Err(PyTypeError::new_err("a route's pattern is compiled from bytes; compile it from a str"));
+    };
+    let flags: u32 = flags.extract()?;
+    let has = |bit: u32| flags & bit != 0;
+    // The values of re.IGNORECASE and its like, part of Python's documented interface for decades.
+    let flags = PatternFlags { ignore_case: has(2), multi_line: has(8), dot_all: has(16), verbose: has(64), ascii: has(256) };
+    Ok(Pattern::Regex(text.to_str()?.to_owned(), flags))
+}
