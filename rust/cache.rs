@@ -9,10 +9,10 @@
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use crate::eviction::{Eviction, PolicyName};
 use crate::ids::Nanos;
 use crate::key::Digest;
-use crate::lru::Lru;
-use crate::policy::{Policy, Slot};
+use crate::policy::Slot;
 use crate::slab::Slab;
 use crate::tags::Tags;
 
@@ -27,30 +27,6 @@ pub struct Limits {
     pub ttl: Option<Nanos>,
     /// How long after that it is stale before it is gone.
     pub stale_for: Nanos,
-}
-
-/// The policies by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyName {
-    /// Least recently used.
-    Lru,
-}
-
-impl PolicyName {
-    /// All policies.
-    pub const ALL: [Self; 1] = [Self::Lru];
-
-    /// The name users select it by.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lru => "lru",
-        }
-    }
-
-    /// The policy of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.name() == name)
-    }
 }
 
 /// What a lookup found.
@@ -106,7 +82,7 @@ impl<V> Cache<V> {
             limits,
             table: HashTable::new(),
             slab: Slab::new(limits.max_items),
-            policy: Eviction::new(policy, limits.max_items),
+            policy: Eviction::new(policy),
             tags: Tags::default(),
             weight: 0,
             counters: Counters::default(),
@@ -224,7 +200,7 @@ impl<V> Cache<V> {
     /// Drop everything; it is returned.
     pub fn clear(&mut self) -> Vec<V> {
         self.table = HashTable::new();
-        self.policy.clear();
+        self.policy = Eviction::new(self.policy.name());
         self.tags.clear();
         self.weight = 0;
         self.slab.clear()
@@ -323,56 +299,4 @@ enum Age {
     Fresh,
     Stale,
     Gone,
-}
-
-/// The policy a cache was given; a branch that is always the same one costs less than a call through a table.
-#[derive(Debug)]
-enum Eviction {
-    Lru(Lru),
-}
-
-/// The same call on whichever policy it is.
-macro_rules! either {
-    ($policy:expr, $one:ident => $call:expr) => {
-        match $policy {
-            Eviction::Lru($one) => $call,
-        }
-    };
-}
-
-impl Eviction {
-    fn new(name: PolicyName, _max_items: usize) -> Self {
-        match name {
-            PolicyName::Lru => Self::Lru(Lru::default()),
-        }
-    }
-
-    #[inline]
-    fn hit<V>(&mut self, slab: &mut Slab<V>, slot: Slot) {
-        either!(self, policy => policy.hit(slab, slot));
-    }
-
-    fn insert<V>(&mut self, slab: &mut Slab<V>, slot: Slot) {
-        either!(self, policy => policy.insert(slab, slot));
-    }
-
-    fn victim<V>(&mut self, slab: &mut Slab<V>) -> Option<Slot> {
-        either!(self, policy => policy.victim(slab))
-    }
-
-    fn remove<V>(&mut self, slab: &mut Slab<V>, slot: Slot) {
-        either!(self, policy => policy.remove(slab, slot));
-    }
-
-    fn clear(&mut self) {
-        either!(self, policy => policy.clear());
-    }
-
-    fn memory(&self) -> usize {
-        either!(self, policy => policy.memory())
-    }
-
-    fn validate<V>(&self, slab: &Slab<V>) {
-        either!(self, policy => policy.validate(slab));
-    }
 }

@@ -116,7 +116,7 @@ impl<I> std::fmt::Debug for KeyRing<I> {
 
 impl<I> Default for KeyRing<I> {
     fn default() -> Self {
-        Self { hasher: SipHasher24::new_with_key(&key::random_key()), entries: RwLock::default() }
+        Self { hasher: SipHasher24::new_with_key(&key::random_bytes()), entries: RwLock::default() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The compiled core of fastcascade: what a request meets before any handler or model runs.
 
+pub mod adaptive;
+mod border;
 pub mod bucket;
 pub mod cache;
 pub mod clock;
@@ -7,8 +9,10 @@ mod compile;
 mod draft;
 pub mod endpoint;
 pub mod error;
+pub mod eviction;
 pub mod exact;
 pub mod front;
+mod ghosts;
 pub mod ids;
 pub mod key;
 pub mod keyring;

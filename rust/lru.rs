@@ -1,40 +1,43 @@
-//! Least recently used: the entry not used for longest leaves first.
+//! Least recently used: one list, and the entry longest unasked for goes first.
 
 use crate::policy::{Links, List, Policy, Slot};
 
-/// One list, the most recent at the front.
-#[derive(Clone, Debug, Default)]
+/// Evicts the entry that has gone longest without being asked for. It keeps nothing but its list.
+#[derive(Debug, Default)]
 pub struct Lru {
-    recent: List,
+    order: List,
 }
 
 impl Policy for Lru {
     #[inline]
     fn hit(&mut self, links: &mut impl Links, slot: Slot) {
-        self.recent.move_to_front(links, slot);
+        self.order.move_to_front(links, slot);
     }
 
+    #[inline]
     fn insert(&mut self, links: &mut impl Links, slot: Slot) {
-        self.recent.push_front(links, slot);
+        self.order.push_front(links, slot);
     }
 
+    #[inline]
     fn victim(&mut self, _links: &mut impl Links) -> Option<Slot> {
-        (!self.recent.is_empty()).then(|| self.recent.back())
+        self.order.back()
     }
 
+    #[inline]
     fn remove(&mut self, links: &mut impl Links, slot: Slot) {
-        self.recent.remove(links, slot);
+        self.order.remove(links, slot);
     }
 
-    fn clear(&mut self) {
-        self.recent = List::default();
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn validate(&self, links: &impl Links) {
+        self.order.walk(links);
     }
 
     fn memory(&self) -> usize {
         0
-    }
-
-    fn validate(&self, links: &impl Links) {
-        self.recent.validate(links);
     }
 }

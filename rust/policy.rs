@@ -1,144 +1,175 @@
-//! Who leaves a full cache: the contract between a cache and its eviction policy, and the list they share.
+//! What a cache asks of an eviction policy, and the one list every policy is made of.
 
 /// A place in the slab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Slot(pub u32);
 
 impl Slot {
-    /// No place.
-    pub const NONE: Self = Self(u32::MAX);
+    /// No place: the link past either end of a list. A slab never hands it out.
+    pub const NONE: Slot = Slot(u32::MAX);
 
-    /// The place as an index.
-    pub const fn index(self) -> usize {
+    /// This place as an index into an array with one element a slot.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// The links the slab keeps for a policy: a policy owns the order, never the values.
+/// What the slab keeps for its policy: two links a slot, and the hash of the key that lives there.
+///
+/// A slot is in one list at most, so two links are enough for any number of lists.
 pub trait Links {
-    /// The neighbor before.
+    /// The neighbor nearer the front.
     fn prev(&self, slot: Slot) -> Slot;
-    /// The neighbor behind.
+    /// The neighbor nearer the back.
     fn next(&self, slot: Slot) -> Slot;
-    /// Change the neighbor before.
+    /// Changes the neighbor nearer the front.
     fn set_prev(&mut self, slot: Slot, to: Slot);
-    /// Change the neighbor behind.
+    /// Changes the neighbor nearer the back.
     fn set_next(&mut self, slot: Slot, to: Slot);
-    /// The key's hash: well mixed, and the same whenever the key comes back.
+    /// A well mixed hash of the key in a slot; the same key has the same hash whenever it returns.
     fn hash(&self, slot: Slot) -> u64;
 }
 
-/// A doubly linked list through the slab, front to back.
-#[derive(Clone, Copy, Debug)]
+/// What a cache asks of an eviction policy.
+///
+/// The cache calls [`insert`](Policy::insert) once a new entry is in its slot, then, while it is over
+/// its limit, takes a [`victim`](Policy::victim) and removes it. A value replaced under a key it
+/// already has is a [`hit`](Policy::hit). Nothing here reads a clock or draws a random number, so the
+/// same calls always end in the same order.
+pub trait Policy {
+    /// The entry in this slot was asked for.
+    fn hit(&mut self, links: &mut impl Links, slot: Slot);
+    /// A new entry was placed in this slot, after a miss.
+    fn insert(&mut self, links: &mut impl Links, slot: Slot);
+    /// Who goes next, or nothing if there is nobody. It may be the newest entry itself. The cache must
+    /// remove what it is given before it asks again.
+    fn victim(&mut self, links: &mut impl Links) -> Option<Slot>;
+    /// The entry in this slot leaves: evicted, expired or invalidated. Its hash can still be read.
+    fn remove(&mut self, links: &mut impl Links, slot: Slot);
+    /// How many entries are held.
+    fn len(&self) -> usize;
+    /// Whether no entry is held.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Checks the invariants. It walks every entry, so it is for tests.
+    ///
+    /// # Panics
+    ///
+    /// If one is broken.
+    fn validate(&self, links: &impl Links);
+    /// Bytes held on the heap, apart from the links.
+    fn memory(&self) -> usize;
+}
+
+/// A doubly linked list of slots, its links kept by the slab: every operation is a few stores.
+#[derive(Debug)]
 pub struct List {
-    front: Slot,
-    back: Slot,
-    len: u32,
+    head: Slot,
+    tail: Slot,
+    len: usize,
 }
 
 impl Default for List {
     fn default() -> Self {
-        Self { front: Slot::NONE, back: Slot::NONE, len: 0 }
+        Self {
+            head: Slot::NONE,
+            tail: Slot::NONE,
+            len: 0,
+        }
     }
 }
 
 impl List {
-    /// The slot at the front.
-    pub const fn front(&self) -> Slot {
-        self.front
-    }
-
-    /// The slot at the back.
-    pub const fn back(&self) -> Slot {
-        self.back
-    }
-
-    /// How many slots.
-    pub const fn len(&self) -> u32 {
+    /// How many slots are in the list.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
+    /// Whether the list is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Put a slot that is in no list at the front.
+    /// The slot at the back.
+    #[inline]
+    #[must_use]
+    pub fn back(&self) -> Option<Slot> {
+        (self.tail != Slot::NONE).then_some(self.tail)
+    }
+
+    /// Puts a slot that is in no list at the front.
     #[inline]
     pub fn push_front(&mut self, links: &mut impl Links, slot: Slot) {
         links.set_prev(slot, Slot::NONE);
-        links.set_next(slot, self.front);
-        if self.front == Slot::NONE {
-            self.back = slot;
+        links.set_next(slot, self.head);
+        if self.head == Slot::NONE {
+            self.tail = slot;
         } else {
-            links.set_prev(self.front, slot);
+            links.set_prev(self.head, slot);
         }
-        self.front = slot;
+        self.head = slot;
         self.len += 1;
     }
 
-    /// Take out a slot that is in this list.
+    /// Takes out a slot that is in this list.
     #[inline]
     pub fn remove(&mut self, links: &mut impl Links, slot: Slot) {
         let (prev, next) = (links.prev(slot), links.next(slot));
         if prev == Slot::NONE {
-            self.front = next;
+            self.head = next;
         } else {
             links.set_next(prev, next);
         }
         if next == Slot::NONE {
-            self.back = prev;
+            self.tail = prev;
         } else {
             links.set_prev(next, prev);
         }
         self.len -= 1;
     }
 
-    /// Bring a slot of this list to the front.
+    /// Brings a slot that is in this list to its front.
     #[inline]
     pub fn move_to_front(&mut self, links: &mut impl Links, slot: Slot) {
-        if self.front != slot {
+        if self.head != slot {
             self.remove(links, slot);
             self.push_front(links, slot);
         }
     }
 
-    /// The slots from front to back.
-    pub fn iter<'l>(&self, links: &'l impl Links) -> impl Iterator<Item = Slot> + 'l {
-        let some = |slot: Slot| (slot != Slot::NONE).then_some(slot);
-        std::iter::successors(some(self.front), move |slot| some(links.next(*slot)))
+    /// Takes out the slot at the back.
+    pub fn pop_back(&mut self, links: &mut impl Links) -> Option<Slot> {
+        let slot = self.back()?;
+        self.remove(links, slot);
+        Some(slot)
     }
 
-    /// Check what must hold: every link is mutual, and there are as many as counted.
+    /// The slots from front to back, for tests.
     ///
     /// # Panics
-    /// When it does not.
-    pub fn validate(&self, links: &impl Links) {
-        let mut before = Slot::NONE;
-        let mut count = 0;
-        for slot in self.iter(links) {
-            assert_eq!(links.prev(slot), before, "a link is not mutual");
-            before = slot;
-            count += 1;
+    ///
+    /// If a link does not lead back, or the list has not its length.
+    pub fn walk(&self, links: &impl Links) -> Vec<Slot> {
+        let mut slots = Vec::with_capacity(self.len);
+        let (mut before, mut at) = (Slot::NONE, self.head);
+        while at != Slot::NONE {
+            assert_eq!(links.prev(at), before, "{at:?} does not lead back");
+            assert!(
+                slots.len() < self.len,
+                "the list is longer than its length, {}",
+                self.len
+            );
+            slots.push(at);
+            (before, at) = (at, links.next(at));
         }
-        assert_eq!((self.back, self.len), (before, count), "a list does not end where it should");
+        assert_eq!(self.tail, before, "the list does not end at its tail");
+        assert_eq!(self.len, slots.len(), "the list is shorter than its length");
+        slots
     }
-}
-
-/// What a cache asks of an eviction policy.
-pub trait Policy {
-    /// An entry was used.
-    fn hit(&mut self, links: &mut impl Links, slot: Slot);
-    /// A new entry was placed.
-    fn insert(&mut self, links: &mut impl Links, slot: Slot);
-    /// Who goes next; the newcomer itself may. None when there is nobody.
-    fn victim(&mut self, links: &mut impl Links) -> Option<Slot>;
-    /// An entry leaves, for whatever reason.
-    fn remove(&mut self, links: &mut impl Links, slot: Slot);
-    /// Forget everything.
-    fn clear(&mut self);
-    /// Heap bytes beyond the links.
-    fn memory(&self) -> usize;
-    /// Check what must hold.
-    fn validate(&self, links: &impl Links);
 }

@@ -103,11 +103,21 @@ impl Tree {
     #[inline]
     fn step(&self, node: &Node, rest: &[u8]) -> Option<(u32, usize)> {
         let (first, count) = node.children;
-        let bytes = &self.firsts[first as usize..][..count as usize];
+        let bytes = self.firsts.get(first as usize..)?.get(..count as usize)?;
         let child = first + bytes.iter().position(|byte| *byte == rest[0])? as u32;
         let label = self.label(child);
-        rest.starts_with(label).then_some((child, label.len()))
+        begins(rest, label).then_some((child, label.len()))
     }
+}
+
+/// Whether `text` begins with `label`. Labels are a few bytes long, for which calling `memcmp` costs more than
+/// comparing them eight and then one at a time.
+#[inline]
+fn begins(text: &[u8], label: &[u8]) -> bool {
+    let Some(text) = text.get(..label.len()) else { return false };
+    let ((text8, text1), (label8, label1)) = (text.as_chunks::<8>(), label.as_chunks::<8>());
+    let same = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b);
+    text8.iter().zip(label8).all(same) && text1.iter().zip(label1).all(|(a, b)| a == b)
 }
 
 struct Walk<'t, F> {

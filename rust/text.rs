@@ -47,14 +47,18 @@ pub struct TextPolicy {
 
 impl Default for TextPolicy {
     fn default() -> Self {
-        Self { form: Form::default(), fold_case: true, collapse_space: true }
+        Self {
+            form: Form::default(),
+            fold_case: true,
+            collapse_space: true,
+        }
     }
 }
 
 /// The text to match `text` by, under `policy`.
 ///
 /// Folding again changes nothing, and (unless the form is [`Form::Keep`]) canonically equivalent texts fold to
-/// the same. A text that comes out as it went in is borrowed. ASCII costs two or three passes at memory speed;
+/// the same. A text that comes out as it went in is borrowed. ASCII costs a few passes of vector code;
 /// any other text a table look-up or more per character, and two or three copies while it is at work.
 ///
 /// ```
@@ -63,18 +67,33 @@ impl Default for TextPolicy {
 /// assert_eq!(fold("  Ｓtra\u{AD}ße\n12 ", &TextPolicy::default()), "strasse 12");
 /// ```
 pub fn fold<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
-    let folded = if text.is_ascii() { lower_ascii(text, policy) } else { reform(text, policy) };
-    let folded = if policy.collapse_space { collapse(folded) } else { folded };
+    let folded = if text.is_ascii() {
+        lower_ascii(text, *policy)
+    } else {
+        reform(text, *policy)
+    };
+    let folded = if policy.collapse_space {
+        collapse(folded)
+    } else {
+        folded
+    };
     match folded {
         Cow::Owned(same) if same == text => Cow::Borrowed(text),
         other => other,
     }
 }
 
-fn lower_ascii<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
+fn lower_ascii(text: &str, policy: TextPolicy) -> Cow<'_, str> {
     // Not `any`: without an early end the compiler reads many bytes at once.
-    let upper = text.bytes().fold(false, |seen, byte| seen | byte.is_ascii_uppercase());
-    if policy.fold_case && upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
+    let mut upper = false;
+    for byte in text.bytes() {
+        upper |= byte.is_ascii_uppercase();
+    }
+    if policy.fold_case && upper {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// `text` in its normal form and case-folded, white space untouched.
@@ -82,7 +101,7 @@ fn lower_ascii<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
 /// The short way takes a text already in normal form, folds its case and is done if the result is in normal form
 /// still. That this equals the long way follows from three facts about single characters, which the tests
 /// check for all of Unicode: see [`is_settled`].
-fn reform<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
+fn reform(text: &str, policy: TextPolicy) -> Cow<'_, str> {
     if is_settled(text, policy.form) {
         if !policy.fold_case {
             return Cow::Borrowed(text);
@@ -97,7 +116,7 @@ fn reform<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
 
 /// The definition: decompose, fold, compose. Decomposing comes first because U+0345, which folds to a letter, must
 /// be in its canonical place among the marks before it becomes one (Unicode, section 3.13, D145 to D147).
-fn reform_slowly(text: &str, policy: &TextPolicy) -> String {
+fn reform_slowly(text: &str, policy: TextPolicy) -> String {
     let visible = || text.chars().filter(|&character| !is_ignorable(character));
     match (policy.form, policy.fold_case) {
         (Form::Keep, false) => text.to_owned(),
@@ -105,7 +124,9 @@ fn reform_slowly(text: &str, policy: &TextPolicy) -> String {
         (Form::Nfc, false) => text.nfc().collect(),
         (Form::Nfc, true) => fold_case(&text.nfd().collect::<String>()).nfc().collect(),
         (Form::Nfkc, false) => visible().nfkc().collect(),
-        (Form::Nfkc, true) => fold_case(&visible().nfkd().collect::<String>()).nfkc().collect(),
+        (Form::Nfkc, true) => fold_case(&visible().nfkd().collect::<String>())
+            .nfkc()
+            .collect(),
     }
 }
 
@@ -120,13 +141,25 @@ fn fold_case(text: &str) -> String {
 /// decomposing (the short way) and after it (the long way) give canonically equivalent texts.
 fn is_settled(text: &str, form: Form) -> bool {
     // A common letter looks to the check like any other starter that never changes; `a` is the cheapest.
-    let cheap = || text.chars().map(|character| if is_common(character) { 'a' } else { character });
+    let cheap = || {
+        text.chars().map(|character| {
+            if character >= '\u{C0}' && is_common(character) {
+                'a'
+            } else {
+                character
+            }
+        })
+    };
     let composed = match form {
         Form::Keep => return true,
         Form::Nfc => is_nfc_quick(cheap()),
         Form::Nfkc => is_nfkc_quick(cheap()),
     };
-    let moves = |character| may_hold_ypogegrammeni(character) || (form == Form::Nfkc && is_ignorable(character));
+    let moves = |character| {
+        character > '\u{7F}'
+            && (may_hold_ypogegrammeni(character)
+                || (form == Form::Nfkc && is_ignorable(character)))
+    };
     composed == IsNormalized::Yes && !cheap().any(moves)
 }
 
@@ -151,7 +184,7 @@ fn may_hold_ypogegrammeni(character: char) -> bool {
     matches!(character, '\u{345}' | '\u{1F80}'..='\u{1FFF}')
 }
 
-/// Unicode's `Default_Ignorable_Code_Point`; none but the unassigned is ever likely to join, and those are in.
+/// Unicode's `Default_Ignorable_Code_Point` (16.0), with the code points it sets aside for later.
 fn is_ignorable(character: char) -> bool {
     matches!(
         character,
@@ -189,16 +222,23 @@ fn collapse(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+#[allow(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
 fn is_collapsed(text: &str) -> bool {
     if text.starts_with(' ') || text.ends_with(' ') {
         return false;
     }
     if !text.is_ascii() {
-        return !text.contains(|character: char| character != ' ' && character.is_whitespace()) && !text.contains("  ");
+        return !text.contains(|character: char| character != ' ' && character.is_whitespace())
+            && !text.contains("  ");
     }
+    // As above, no early end. The only white space of ASCII besides the space is tab to carriage return.
     let bytes = text.as_bytes();
-    let other = bytes.iter().fold(false, |seen, byte| seen | matches!(byte, b'\t'..=b'\r'));
-    let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    let double = pairs.fold(false, |seen, (&one, &two)| seen | ((one == b' ') & (two == b' ')));
-    !other && !double
+    let mut loose = false;
+    for byte in bytes {
+        loose |= matches!(byte, b'\t'..=b'\r');
+    }
+    for (one, two) in bytes.iter().zip(bytes.get(1..).unwrap_or_default()) {
+        loose |= (*one == b' ') & (*two == b' ');
+    }
+    !loose
 }

@@ -29,7 +29,7 @@ pub fn measure_router(router: &Bound<'_, PyRouter>, paths: Vec<String>) -> Sampl
 #[pyfunction]
 pub fn measure_cache(py: Python<'_>, cache: &Bound<'_, PyCache>, keys: Vec<String>) -> Samples {
     let cache = cache.get();
-    measure(&keys, |key| cache.cache.lock().get(key::text(key), || cache.clock.coarse(), |value| value.clone_ref(py)))
+    measure(&keys, |key| cache.cache.lock().get(key::text(key), || cache.clock.coarse(), |value| value.get().clone_ref(py)))
 }
 
 /// Time `Limiter::admit`, client digested and clock read.
@@ -46,7 +46,7 @@ pub fn measure_front(py: Python<'_>, front: &Bound<'_, PyFastPath>, requests: Ve
     let table = front.table();
     measure(&requests, |(path, credential)| {
         let ask = Ask { path, method: "GET", credential: Some(credential.as_bytes()), client: None, vary: None };
-        front.front(&table).take(ask, |value| value.clone_ref(py), |identity| identity.clone_ref(py)).1.is_some()
+        front.front(&table).take(ask, |value| value.get().clone_ref(py), |identity| identity.clone_ref(py)).1.is_some()
     })
 }
 

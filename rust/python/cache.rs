@@ -1,5 +1,7 @@
 //! `Cache` and `CacheStats`.
 
+use std::ffi::CStr;
+
 use parking_lot::Mutex;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyTypeError;
@@ -9,16 +11,18 @@ use pyo3::types::PyString;
 use super::args::Seconds;
 use super::clock::{PyClock, or_system};
 use super::errors::ConfigError;
+use super::fastcall::{Args, FastMethod, Object, Signature, needed, or_none};
 use super::key::AnyKey;
 use super::router::read_texts;
-use crate::cache::{Cache, Counters, Limits, Lookup, PolicyName};
+use crate::cache::{Cache, Counters, Limits, Lookup};
 use crate::clock::Clock;
+use crate::eviction::PolicyName;
 use crate::ids::Nanos;
 
 /// A bounded cache of Python objects.
 #[pyclass(frozen, generic, name = "Cache", module = "fastcascade._core")]
 pub struct PyCache {
-    pub cache: Mutex<Cache<Py<PyAny>>>,
+    pub cache: Mutex<Cache<Object>>,
     pub clock: Clock,
 }
 
@@ -50,17 +54,8 @@ impl PyCache {
         Ok(Self { cache: Mutex::new(Cache::new(limits, policy)), clock: or_system(clock) })
     }
 
-    #[pyo3(signature = (key, default = None))]
-    fn get(&self, py: Python<'_>, key: AnyKey, default: Option<Py<PyAny>>) -> Option<Py<PyAny>> {
-        let found = self.cache.lock().get(key.0, || self.clock.coarse(), |value| value.clone_ref(py));
-        match found {
-            (Lookup::Fresh(value), _) => Some(value),
-            _ => default,
-        }
-    }
-
     fn peek<'py>(&self, py: Python<'py>, key: AnyKey) -> Option<(Py<PyAny>, Bound<'py, PyString>)> {
-        let found = self.cache.lock().peek(key.0, || self.clock.coarse(), |value| value.clone_ref(py));
+        let found = self.cache.lock().peek(key.0, || self.clock.coarse(), |value| value.get().clone_ref(py));
         match found {
             Lookup::Fresh(value) => Some((value, pyo3::intern!(py, "fresh").clone())),
             Lookup::Stale(value) => Some((value, pyo3::intern!(py, "stale").clone())),
@@ -80,7 +75,7 @@ impl PyCache {
         let tags = tags.map_or(Ok(None), |tags| read_texts(tags, "tags"))?.unwrap_or_default();
         let terms = (ttl.map(|ttl| ttl.0), weight);
         let names = tags.iter().map(String::as_str);
-        let (kept, gone) = self.cache.lock().put(key.0, value, terms, names, || self.clock.coarse());
+        let (kept, gone) = self.cache.lock().put(key.0, Object::new(value), terms, names, || self.clock.coarse());
         drop(gone);
         Ok(kept)
     }
@@ -123,7 +118,7 @@ impl PyCache {
         // Nobody runs Python while holding the lock, so it is free whenever the collector runs; should that
         // ever change, a skipped visit keeps garbage a little longer and nothing worse.
         let Some(cache) = self.cache.try_lock() else { return Ok(()) };
-        cache.values().try_for_each(|value| visit.call(value))
+        cache.values().try_for_each(|value| visit.call(value.get()))
     }
 
     fn __clear__(&self) {
@@ -132,6 +127,32 @@ impl PyCache {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Cache cannot be pickled; each process has its own"))
+    }
+}
+
+/// `Cache.get`.
+pub struct Get;
+
+impl FastMethod for Get {
+    type Class = PyCache;
+    const NAME: &'static CStr = c"get";
+    const DOC: &'static CStr = c"get($self, key, default=None)\n--\n\nThe value while it is fresh; counts as a use.";
+
+    #[inline]
+    fn call<'py>(this: &PyCache, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        const SIGNATURE: Signature<2> = Signature { names: ["key", "default"], required: 1, positional: 2 };
+        let [key, default] = args.read(&SIGNATURE)?;
+        let key = needed(key)?.extract::<AnyKey>()?;
+        let (found, gone) = this.cache.lock().get(key.0, || this.clock.coarse(), |value| value.get().clone_ref(py));
+        drop(gone);
+        Ok(match found {
+            Lookup::Fresh(value) => value.into_bound(py),
+            Lookup::Stale(value) => {
+                value.drop_ref(py);
+                or_none(py, default)
+            }
+            Lookup::Miss => or_none(py, default),
+        })
     }
 }
 

@@ -1,20 +1,22 @@
 //! `FastPath`, and the three things it can say.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::args::Secret;
+use super::args::{Secret, type_name};
 use super::cache::PyCache;
 use super::errors::ConfigError;
+use super::fastcall::{Args, FastMethod, Object, Signature, given, needed, text};
 use super::key::PyKey;
 use super::keyring::{Held, PyIdentity, PyKeyRing};
 use super::limiter::PyRateLimiter;
 use super::matched::{Located, PyMatch};
-use super::router::{PyRouter, Table};
+use super::router::{PyRouter, Table, Target};
 use crate::clock::Clock;
 use crate::front::{Ask, Decision, Front, Refusal};
 use crate::ids::Nanos;
@@ -50,32 +52,6 @@ impl PyFastPath {
             return Err(ConfigError::new_err("cache, keys and limiter go by different clocks; give all of them the same"));
         }
         Ok(Self { router, cache, keys, limiter, clock })
-    }
-
-    #[pyo3(signature = (path, method = "GET", credential = None, client = None, *, vary = None))]
-    fn take<'py>(
-        &self,
-        path: &Bound<'py, PyString>,
-        method: &str,
-        credential: Option<Secret<'_, '_>>,
-        client: Option<&str>,
-        vary: Option<&Bound<'_, PyKey>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = path.py();
-        let table = self.router.get().table.load();
-        let credential = credential.as_ref().map(Secret::as_bytes).transpose()?;
-        let ask = Ask { path: path.to_str()?, method, credential, client, vary: vary.map(|key| key.get().0) };
-        let (decision, identity) =
-            self.front(&table).take(ask, |value| value.clone_ref(py), |identity| identity.clone_ref(py));
-        let identity = identity.map(|held| held.0);
-        match decision {
-            Decision::Hit(value) => Ok(Bound::new(py, PyHit { value, identity })?.into_any()),
-            Decision::Routed { found, path: matched, key, stale } => {
-                let located = table.locate(found, &matched, path)?;
-                Ok(Bound::new(py, PyRouted { located, identity, key, stale })?.into_any())
-            }
-            Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),
-        }
     }
 
     #[getter]
@@ -119,7 +95,7 @@ impl PyFastPath {
 }
 
 impl PyFastPath {
-    pub fn front<'a>(&'a self, table: &'a Table) -> Front<'a, super::router::Target, Py<PyAny>, Held> {
+    pub fn front<'a>(&'a self, table: &'a Table) -> Front<'a, Target, Object, Held> {
         Front {
             router: table,
             cache: self.cache.as_ref().map(|cache| &cache.get().cache),
@@ -131,6 +107,52 @@ impl PyFastPath {
 
     pub fn table(&self) -> arc_swap::Guard<std::sync::Arc<Table>> {
         self.router.get().table.load()
+    }
+}
+
+/// `FastPath.take`.
+pub struct Take;
+
+impl FastMethod for Take {
+    type Class = PyFastPath;
+    const NAME: &'static CStr = c"take";
+    const DOC: &'static CStr =
+        c"take($self, path, method='GET', credential=None, client=None, *, vary=None)\n--\n\nDecide one request.";
+
+    #[inline]
+    fn call<'py>(this: &PyFastPath, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        const SIGNATURE: Signature<5> =
+            Signature { names: ["path", "method", "credential", "client", "vary"], required: 1, positional: 4 };
+        let [path, method, credential, client, vary] = args.read(&SIGNATURE)?;
+        let raw = needed(path)?;
+        let credential = given(credential).map(|secret| secret.extract::<Secret<'_, '_>>()).transpose()?;
+        let ask = Ask {
+            path: text(raw, "path")?,
+            method: given(method).map_or(Ok("GET"), |method| text(method, "method"))?,
+            credential: credential.as_ref().map(Secret::as_bytes).transpose()?,
+            client: given(client).map(|client| text(client, "client")).transpose()?,
+            vary: given(vary).map(read_vary).transpose()?,
+        };
+        let table = this.table();
+        let (decision, identity) =
+            this.front(&table).take(ask, |value| value.get().clone_ref(py), |identity| identity.clone_ref(py));
+        let identity = identity.map(|held| held.0);
+        match decision {
+            Decision::Hit(value) => Ok(Bound::new(py, PyHit { value, identity })?.into_any()),
+            Decision::Routed { found, path, key, stale } => {
+                let raw = raw.cast::<PyString>()?;
+                let located = table.locate(found, &path, &raw)?;
+                Ok(Bound::new(py, PyRouted { located, identity, key, stale })?.into_any())
+            }
+            Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),
+        }
+    }
+}
+
+fn read_vary(vary: Borrowed<'_, '_, PyAny>) -> PyResult<Digest> {
+    match vary.cast::<PyKey>() {
+        Ok(key) => Ok(key.get().0),
+        Err(_) => Err(PyTypeError::new_err(format!("vary is a Key, not {}", type_name(&vary)))),
     }
 }
 

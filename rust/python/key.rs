@@ -25,17 +25,9 @@ impl PyKey {
         Ok(Self(digest.finish()))
     }
 
-    fn hex(&self) -> String {
-        use std::fmt::Write;
-        self.0.to_bytes().iter().fold(String::with_capacity(32), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-    }
-
-    fn __repr__(&self) -> String {
-        format!("Key({})", self.hex())
+    /// The digest itself is not shown: it says nothing outside the process, and inside it stays a secret.
+    fn __repr__(&self) -> &'static str {
+        "<Key>"
     }
 
     fn __reduce__(&self) -> PyResult<()> {

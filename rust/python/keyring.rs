@@ -1,5 +1,6 @@
 //! `KeyRing` and `Identity`.
 
+use std::ffi::CStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyValueError, PyTypeError};
@@ -9,6 +10,7 @@ use pyo3::types::{PyDateTime, PyFrozenSet, PyTzInfoAccess};
 use super::args::{Seconds, Secret};
 use super::clock::{PyClock, or_system};
 use super::errors::CredentialError;
+use super::fastcall::{Args, FastMethod, Signature, needed, or_none};
 use super::router::read_texts;
 use crate::clock::Clock;
 use crate::ids::Nanos;
@@ -99,16 +101,11 @@ impl PyKeyRing {
         Ok(identity.0)
     }
 
-    fn identify(&self, py: Python<'_>, secret: Secret<'_, '_>) -> PyResult<Option<Py<PyIdentity>>> {
-        let secret = secret.as_bytes()?;
-        Ok(self.ring.identify(secret, self.clock.coarse(), |identity| identity.clone_ref(py).0))
-    }
-
     #[pyo3(signature = (old, new, grace = Seconds(Nanos(0))))]
     fn rotate(&self, py: Python<'_>, old: Secret<'_, '_>, new: Secret<'_, '_>, grace: Seconds) -> PyResult<Option<Py<PyIdentity>>> {
         let now = self.clock.coarse();
         self.ring.rotate(old.as_bytes()?, new.as_bytes()?, now.plus(grace.0), now, |identity| identity.clone_ref(py))?;
-        self.identify(py, new)
+        Ok(self.ring.identify(new.as_bytes()?, now, |identity| identity.clone_ref(py).0))
     }
 
     fn remove(&self, secret: Secret<'_, '_>) -> PyResult<bool> {
@@ -129,6 +126,24 @@ impl PyKeyRing {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a KeyRing cannot be pickled, so that no credential leaves the process"))
+    }
+}
+
+/// `KeyRing.identify`.
+pub struct Identify;
+
+impl FastMethod for Identify {
+    type Class = PyKeyRing;
+    const NAME: &'static CStr = c"identify";
+    const DOC: &'static CStr = c"identify($self, secret)\n--\n\nWhose secret it is; None when it is unknown or has expired.";
+
+    #[inline]
+    fn call<'py>(this: &PyKeyRing, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        const SIGNATURE: Signature<1> = Signature { names: ["secret"], required: 1, positional: 1 };
+        let [secret] = args.read(&SIGNATURE)?;
+        let secret = needed(secret)?.extract::<Secret<'_, '_>>()?;
+        let found = this.ring.identify(secret.as_bytes()?, this.clock.coarse(), |identity| identity.clone_ref(py).0);
+        Ok(found.map_or_else(|| or_none(py, None), |identity| identity.into_bound(py).into_any()))
     }
 }
 

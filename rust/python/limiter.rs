@@ -1,12 +1,15 @@
 //! `Quota` and `RateLimiter`.
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::{PyValueError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyFloat, PyString};
 
 use super::args::Seconds;
 use super::clock::{PyClock, or_system};
 use super::errors::ConfigError;
+use super::fastcall::{Args, FastMethod, Signature, needed};
 use super::key::AnyKey;
 use crate::bucket::{Admission, Limiter, Quota, QuotaError};
 use crate::clock::Clock;
@@ -91,16 +94,6 @@ impl PyRateLimiter {
         Ok(Self { limiter: Limiter::new(quota.quota, max_clients), clock: or_system(clock), quota })
     }
 
-    #[pyo3(signature = (client, cost = 1.0))]
-    fn admit(&self, client: AnyKey, cost: f64) -> PyResult<f64> {
-        check_tokens("cost", cost)?;
-        Ok(match self.limiter.admit(client.0, cost, self.clock.precise()) {
-            Admission::Admitted => 0.0,
-            Admission::Wait(wait) => wait.as_secs(),
-            Admission::Never => f64::INFINITY,
-        })
-    }
-
     fn settle(&self, client: AnyKey, reserved: f64, used: f64) -> PyResult<()> {
         check_tokens("reserved", reserved)?;
         check_tokens("used", used)?;
@@ -132,6 +125,30 @@ impl PyRateLimiter {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a RateLimiter cannot be pickled; each process has its own"))
+    }
+}
+
+/// `RateLimiter.admit`.
+pub struct Admit;
+
+impl FastMethod for Admit {
+    type Class = PyRateLimiter;
+    const NAME: &'static CStr = c"admit";
+    const DOC: &'static CStr = c"admit($self, client, cost=1.0)\n--\n\n0.0 when admitted; else the seconds to wait, and nothing was taken.";
+
+    #[inline]
+    fn call<'py>(this: &PyRateLimiter, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        const SIGNATURE: Signature<2> = Signature { names: ["client", "cost"], required: 1, positional: 2 };
+        let [client, cost] = args.read(&SIGNATURE)?;
+        let client = needed(client)?.extract::<AnyKey>()?;
+        let cost = cost.map_or(Ok(1.0), |cost| cost.extract::<f64>())?;
+        check_tokens("cost", cost)?;
+        let wait = match this.limiter.admit(client.0, cost, this.clock.precise()) {
+            Admission::Admitted => 0.0,
+            Admission::Wait(wait) => wait.as_secs(),
+            Admission::Never => f64::INFINITY,
+        };
+        Ok(PyFloat::new(py, wait).into_any())
     }
 }
 

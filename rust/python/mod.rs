@@ -13,6 +13,7 @@ mod bench;
 mod cache;
 mod clock;
 mod errors;
+mod fastcall;
 mod front;
 mod key;
 mod keyring;
@@ -41,6 +42,23 @@ mod _core {
         patterns::PyPatternSet,
         router::PyRouter,
     };
+
+    use pyo3::prelude::*;
+
+    use super::{cache, fastcall::install, front, keyring, limiter, router};
+
+    /// The calls made for every request are installed the short way.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        install::<router::Match>(py)?;
+        install::<router::Lookup>(py)?;
+        install::<router::MatchMany>(py)?;
+        install::<cache::Get>(py)?;
+        install::<limiter::Admit>(py)?;
+        install::<keyring::Identify>(py)?;
+        install::<front::Take>(py)
+    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

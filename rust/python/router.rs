@@ -1,15 +1,17 @@
 //! `Router`.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyMapping, PySequence, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
 use super::args::type_name;
+use super::fastcall::{Args, FastMethod, Signature, given, needed, or_none, text};
 use super::matched::{Located, NO_SPAN, PyMatch, PyStep, RouteInfo};
 use super::normalize;
 use crate::ids::RouteId;
@@ -61,6 +63,11 @@ impl Table {
         Ok(Located { info, params })
     }
 
+    /// Whether a match says more than its route does.
+    pub fn has_params(&self, found: &Found) -> bool {
+        !found.spans.is_empty() || (found.by == By::Regex && !self.names(found.route).is_empty())
+    }
+
     fn group_spans(&self, route: RouteId, path: &str) -> Spans {
         if self.names(route).is_empty() {
             return Spans::new();
@@ -75,24 +82,6 @@ pub struct PyRouter {
     pub table: ArcSwap<Table>,
 }
 
-impl PyRouter {
-    fn query(table: &Table, method: Option<&str>) -> MethodSet {
-        method.map_or(MethodSet::ANY, |method| table.methods().query(method))
-    }
-
-    #[inline]
-    fn find_one<'py>(table: &Table, raw: &Bound<'py, PyString>, method: MethodSet) -> PyResult<Option<Bound<'py, PyMatch>>> {
-        let py = raw.py();
-        let path = table.normalize().apply(raw.to_str()?)?;
-        if let Some(route) = table.find_exact(&path, method) {
-            return Ok(Some(table.prepared(py, route, By::Exact)?.bind(py).clone()));
-        }
-        let Some(found) = table.find_beyond_exact(&path, method) else { return Ok(None) };
-        let located = table.locate(found, &path, raw)?;
-        Bound::new(py, PyMatch(located)).map(Some)
-    }
-}
-
 #[pymethods]
 impl PyRouter {
     #[new]
@@ -100,41 +89,6 @@ impl PyRouter {
     fn new(routes: &Bound<'_, PyAny>, normalize: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let normalize = normalize::read(normalize)?;
         Ok(Self { table: ArcSwap::from_pointee(build(routes, normalize)?) })
-    }
-
-    #[pyo3(signature = (path, method = None))]
-    fn r#match<'py>(&self, path: &Bound<'py, PyString>, method: Option<&str>) -> PyResult<Option<Bound<'py, PyMatch>>> {
-        let table = self.table.load();
-        Self::find_one(&table, path, Self::query(&table, method))
-    }
-
-    #[pyo3(signature = (path, method = None))]
-    fn lookup(&self, py: Python<'_>, path: &str, method: Option<&str>) -> PyResult<Option<Py<PyAny>>> {
-        let table = self.table.load();
-        let path = table.normalize().apply(path)?;
-        let method = Self::query(&table, method);
-        let route = table.find_exact(&path, method).or_else(|| table.find_beyond_exact(&path, method).map(|found| found.route));
-        Ok(route.map(|route| table.target(route).object.clone_ref(py)))
-    }
-
-    #[pyo3(signature = (paths, method = None))]
-    fn match_many<'py>(&self, paths: &Bound<'py, PyAny>, method: Option<&str>) -> PyResult<Bound<'py, PyList>> {
-        let py = paths.py();
-        let table = self.table.load();
-        let method = Self::query(&table, method);
-        let one = |path: &Bound<'py, PyAny>| -> PyResult<Option<Bound<'py, PyMatch>>> {
-            let path = path.cast::<PyString>().map_err(|_| {
-                PyTypeError::new_err(format!("a path is a str, not {}", type_name(path)))
-            })?;
-            Self::find_one(&table, path, method)
-        };
-        if let Ok(paths) = paths.cast::<PyList>() {
-            let found: Vec<_> = paths.iter().map(|path| one(&path)).collect::<PyResult<_>>()?;
-            return PyList::new(py, found);
-        }
-        let paths = paths.cast::<PySequence>()?;
-        let found: Vec<_> = paths.try_iter()?.map(|path| one(&path?)).collect::<PyResult<_>>()?;
-        PyList::new(py, found)
     }
 
     fn allowed<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyTuple>> {
@@ -149,7 +103,7 @@ impl PyRouter {
         let Ok(path) = table.normalize().apply(path) else {
             return vec![PyStep { matcher: "normalize", outcome: "refused", route: None }];
         };
-        let steps = table.explain(&path, Self::query(&table, method));
+        let steps = table.explain(&path, query(&table, method));
         let line = |step: crate::router::Step| {
             let (outcome, route) = match step.outcome {
                 Outcome::Match(route) => ("match", Some(route)),
@@ -198,6 +152,98 @@ impl PyRouter {
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Router cannot be pickled; build it from its routes in each process"))
     }
+}
+
+fn query(table: &Table, method: Option<&str>) -> MethodSet {
+    method.map_or(MethodSet::ANY, |method| table.methods().query(method))
+}
+
+/// The match of one path, None if there is none.
+#[inline]
+fn find_one<'py>(table: &Table, path: Borrowed<'_, 'py, PyAny>, method: MethodSet) -> PyResult<Bound<'py, PyAny>> {
+    let py = path.py();
+    let Ok(raw) = path.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!("a path is a str, not {}", type_name(&path))));
+    };
+    let path = table.normalize().apply(raw.to_str()?)?;
+    if let Some(route) = table.find_exact(&path, method) {
+        return Ok(table.prepared(py, route, By::Exact)?.bind(py).clone().into_any());
+    }
+    match table.find_beyond_exact(&path, method) {
+        Some(found) if !table.has_params(&found) => {
+            Ok(table.prepared(py, found.route, found.by)?.bind(py).clone().into_any())
+        }
+        Some(found) => Ok(Bound::new(py, PyMatch(table.locate(found, &path, &raw)?))?.into_any()),
+        None => Ok(or_none(py, None)),
+    }
+}
+
+/// `Router.match`.
+pub struct Match;
+
+impl FastMethod for Match {
+    type Class = PyRouter;
+    const NAME: &'static CStr = c"match";
+    const DOC: &'static CStr = c"match($self, path, method=None)\n--\n\nThe first route that matches, with its params.";
+
+    #[inline]
+    fn call<'py>(this: &PyRouter, _py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let [path, method] = args.read(&PATH_METHOD)?;
+        let table = this.table.load();
+        find_one(&table, needed(path)?, read_method(&table, method)?)
+    }
+}
+
+/// `Router.lookup`.
+pub struct Lookup;
+
+impl FastMethod for Lookup {
+    type Class = PyRouter;
+    const NAME: &'static CStr = c"lookup";
+    const DOC: &'static CStr = c"lookup($self, path, method=None)\n--\n\nThe target alone, without a `Match`.";
+
+    #[inline]
+    fn call<'py>(this: &PyRouter, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let [path, method] = args.read(&PATH_METHOD)?;
+        let table = this.table.load();
+        let method = read_method(&table, method)?;
+        let path = table.normalize().apply(text(needed(path)?, "path")?)?;
+        let exact = table.find_exact(&path, method);
+        let route = exact.or_else(|| table.find_beyond_exact(&path, method).map(|found| found.route));
+        Ok(route.map_or_else(|| or_none(py, None), |route| table.target(route).object.bind(py).clone()))
+    }
+}
+
+/// `Router.match_many`.
+pub struct MatchMany;
+
+impl FastMethod for MatchMany {
+    type Class = PyRouter;
+    const NAME: &'static CStr = c"match_many";
+    const DOC: &'static CStr = c"match_many($self, paths, method=None)\n--\n\n`match` for every path, in one call.";
+
+    fn call<'py>(this: &PyRouter, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let [paths, method] = args.read(&Signature { names: ["paths", "method"], ..PATH_METHOD })?;
+        let (paths, table) = (needed(paths)?, this.table.load());
+        let method = read_method(&table, method)?;
+        if paths.is_instance_of::<PyString>() {
+            return Err(PyTypeError::new_err("paths is a sequence of texts, not one text; write [path]"));
+        }
+        let found = match paths.cast::<PyList>() {
+            Ok(paths) => paths.iter().map(|path| find_one(&table, path.as_borrowed(), method)).collect(),
+            Err(_) => paths.try_iter()?.map(|path| find_one(&table, path?.as_borrowed(), method)).collect(),
+        };
+        let found: Vec<_> = PyResult::from(found)?;
+        Ok(PyList::new(py, found)?.into_any())
+    }
+}
+
+const PATH_METHOD: Signature<2> = Signature { names: ["path", "method"], required: 1, positional: 2 };
+
+#[inline]
+fn read_method(table: &Table, method: Option<Borrowed<'_, '_, PyAny>>) -> PyResult<MethodSet> {
+    let method = given(method).map(|method| text(method, "method")).transpose()?;
+    Ok(query(table, method))
 }
 
 /// A mapping of patterns to targets, or any iterable of `Route`; read one by one, so that a million routes
