@@ -1,7 +1,7 @@
 //! The radix tree while it is being built, as nodes that are easy to cut in two.
 
 use crate::endpoint::Place;
-use crate::prefix::{NONE, Node, Tree};
+use crate::prefix::{MANY, NO_JUMP, NONE, Node, Tree};
 use crate::template::Part;
 
 /// A tree being built: nodes as they are easiest to cut in two.
@@ -88,7 +88,7 @@ impl Draft {
         let label = (labels.len() as u32, self.label.len() as u32);
         labels.extend_from_slice(&self.label);
         let splits = self.children.iter().any(|child| child.label[0] != b'/');
-        Node { label, children: (0, 0), param: NONE, end: self.end, tail: self.tail, splits }
+        Node { label, children: (0, 0), param: NONE, end: self.end, tail: self.tail, jump: NONE, splits }
     }
 
     fn lay_out(&self, id: usize, tree: &mut Tree) {
@@ -99,6 +99,15 @@ impl Draft {
             tree.nodes.push(leaf);
         }
         tree.nodes[id].children = (first, self.children.len() as u32);
+        if self.children.len() >= MANY {
+            let mut row = [NO_JUMP; 256];
+            for (child, at) in self.children.iter().zip(0..) {
+                // Labels are UTF-8, in which fewer than 255 byte values occur.
+                row[usize::from(child.label[0])] = at;
+            }
+            tree.nodes[id].jump = tree.jumps.len() as u32;
+            tree.jumps.push(row);
+        }
         if let Some(param) = &self.param {
             let at = tree.nodes.len();
             tree.firsts.push(0);

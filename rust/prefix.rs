@@ -20,8 +20,12 @@ use crate::ids::RouteId;
 pub type Spans = SmallVec<[(u32, u32); 6]>;
 
 pub(crate) const NONE: u32 = u32::MAX;
+pub(crate) const NO_JUMP: u8 = u8::MAX;
 
-/// One node, 32 bytes; its children lie side by side.
+/// From so many children on, a node has a row of 256 bytes in which to look its child up.
+pub(crate) const MANY: usize = 5;
+
+/// One node, 40 bytes; its children lie side by side.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) label: (u32, u32),
@@ -29,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) param: u32,
     pub(crate) end: Place,
     pub(crate) tail: Place,
+    /// Its row of `jumps`, if it has many children.
+    pub(crate) jump: u32,
     /// Whether text may follow within this param's segment.
     pub(crate) splits: bool,
 }
@@ -40,6 +46,8 @@ pub struct Tree {
     /// The first byte of each node's label: what picks a child.
     pub(crate) firsts: Vec<u8>,
     pub(crate) labels: Vec<u8>,
+    /// For nodes with many children: which of them a byte leads to.
+    pub(crate) jumps: Vec<[u8; 256]>,
 }
 
 impl Tree {
@@ -49,7 +57,8 @@ impl Tree {
         if self.nodes.is_empty() {
             return None;
         }
-        let mut walk = Walk { tree: self, text: text.as_bytes(), spans: Spans::new(), accept, failed: None };
+        let text = text.as_bytes();
+        let mut walk = Walk { view: self.view(), text, spans: Spans::new(), accept, failed: None };
         let route = walk.enter(0, 0)?;
         Some((route, walk.spans))
     }
@@ -71,7 +80,7 @@ impl Tree {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.firsts.capacity() + self.labels.capacity()
+        self.nodes.capacity() * size_of::<Node>() + self.firsts.capacity() + self.labels.capacity() + self.jumps.capacity() * 256
     }
 
     /// Check what must hold: children of a node differ in their first byte, and every label but a root's and
@@ -99,29 +108,72 @@ impl Tree {
         &self.labels[at as usize..][..len as usize]
     }
 
-    /// The child whose label begins the rest of the text, and the label's length.
-    #[inline]
-    fn step(&self, node: &Node, rest: &[u8]) -> Option<(u32, usize)> {
-        let (first, count) = node.children;
-        let bytes = self.firsts.get(first as usize..)?.get(..count as usize)?;
-        let child = first + bytes.iter().position(|byte| *byte == rest[0])? as u32;
-        let label = self.label(child);
-        begins(rest, label).then_some((child, label.len()))
+    fn view(&self) -> View<'_> {
+        View { nodes: &self.nodes, firsts: &self.firsts, labels: &self.labels, jumps: &self.jumps }
     }
 }
 
-/// Whether `text` begins with `label`. Labels are a few bytes long, for which calling `memcmp` costs more than
-/// comparing them eight and then one at a time.
-#[inline]
-fn begins(text: &[u8], label: &[u8]) -> bool {
-    let Some(text) = text.get(..label.len()) else { return false };
-    let ((text8, text1), (label8, label1)) = (text.as_chunks::<8>(), label.as_chunks::<8>());
-    let same = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b);
-    text8.iter().zip(label8).all(same) && text1.iter().zip(label1).all(|(a, b)| a == b)
+/// The tree as four slices, which a loop can keep in registers.
+#[derive(Clone, Copy)]
+struct View<'t> {
+    nodes: &'t [Node],
+    firsts: &'t [u8],
+    labels: &'t [u8],
+    jumps: &'t [[u8; 256]],
+}
+
+impl View<'_> {
+    /// The child whose label the text goes on with at `at`, and where that label ends.
+    #[inline(always)]
+    fn step(&self, node: &Node, text: &[u8], at: usize) -> Option<(u32, usize)> {
+        let byte = *text.get(at)?;
+        let (first, count) = node.children;
+        let child = if node.jump == NONE {
+            let bytes = self.firsts.get(first as usize..(first + count) as usize)?;
+            first + bytes.iter().position(|first| *first == byte)? as u32
+        } else {
+            let jump = self.jumps.get(node.jump as usize)?[usize::from(byte)];
+            (jump != NO_JUMP).then(|| first + u32::from(jump))?
+        };
+        let (label, len) = self.nodes.get(child as usize)?.label;
+        let end = at + len as usize;
+        // The first byte has been compared.
+        let rest = self.labels.get(label as usize + 1..label as usize + len as usize)?;
+        same(text.get(at + 1..end)?, rest).then_some((child, end))
+    }
+}
+
+/// Whether two texts of one length are equal. Labels are a few bytes long, for which calling `memcmp` costs more
+/// than comparing them eight at a time and then one.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a8, a), (b8, b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    a8.iter().zip(b8).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+        && a4.iter().zip(b4).all(|(a, b)| u32::from_ne_bytes(*a) == u32::from_ne_bytes(*b))
+        && a.iter().zip(b).all(|(a, b)| a == b)
+}
+
+/// How far the segment goes: up to the next slash, or to the end. Eight bytes at a time, since segments are
+/// some ten bytes long: too short for a search that first picks its vector instructions.
+#[inline(always)]
+fn segment_len(text: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (chunk, at) in chunks.iter().zip((0..).step_by(8)) {
+        // A byte is zero where there was a slash; the lowest bit set below is that of the first such byte.
+        let zeros = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(b'/'));
+        let found = zeros.wrapping_sub(ONES) & !zeros & HIGHS;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    text.len() - rest.len() + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len())
 }
 
 struct Walk<'t, F> {
-    tree: &'t Tree,
+    view: View<'t>,
     text: &'t [u8],
     spans: Spans,
     accept: F,
@@ -131,6 +183,7 @@ struct Walk<'t, F> {
 
 impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
     /// Go on from a node whose label has been read; on failure the spans are as they were.
+    #[inline(never)]
     fn enter(&mut self, id: u32, at: usize) -> Option<RouteId> {
         if self.failed.as_ref().is_some_and(|failed| failed.contains(&(id, at))) {
             return None;
@@ -146,26 +199,27 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
         found
     }
 
+    #[inline]
     fn go_on(&mut self, mut id: u32, mut at: usize) -> Option<RouteId> {
+        let (view, text) = (self.view, self.text);
         loop {
-            let node = &self.tree.nodes[id as usize];
-            let rest = &self.text[at..];
-            if rest.is_empty() {
+            let node = &view.nodes[id as usize];
+            let last_way = node.tail == Place::NONE;
+            if at == text.len() {
                 return (self.accept)(node.end).or_else(|| self.take_tail(node, at));
             }
-            let last_way = node.tail == Place::NONE;
-            if let Some((child, read)) = self.tree.step(node, rest) {
+            if let Some((child, end)) = view.step(node, text, at) {
                 if last_way && node.param == NONE {
-                    (id, at) = (child, at + read);
+                    (id, at) = (child, end);
                     continue;
                 }
-                if let Some(found) = self.enter(child, at + read) {
+                if let Some(found) = self.enter(child, end) {
                     return Some(found);
                 }
             }
-            if node.param != NONE && rest[0] != b'/' {
-                let end = at + memchr::memchr(b'/', rest).unwrap_or(rest.len());
-                if self.tree.nodes[node.param as usize].splits
+            if node.param != NONE && text[at] != b'/' {
+                let end = at + segment_len(&text[at..]);
+                if view.nodes[node.param as usize].splits
                     && let Some(found) = self.split(node.param, at, end)
                 {
                     return Some(found);
@@ -185,13 +239,14 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
     }
 
     /// Try every end of a param within its segment behind which one of its literals stands, nearest first.
+    #[inline(never)]
     fn split(&mut self, param: u32, start: usize, end: usize) -> Option<RouteId> {
         self.failed.get_or_insert_default();
-        let node = &self.tree.nodes[param as usize];
+        let node = &self.view.nodes[param as usize];
         for at in start + 1..end {
-            let Some((child, read)) = self.tree.step(node, &self.text[at..]) else { continue };
+            let Some((child, end)) = self.view.step(node, self.text, at) else { continue };
             self.spans.push((start as u32, at as u32));
-            if let Some(found) = self.enter(child, at + read) {
+            if let Some(found) = self.enter(child, end) {
                 return Some(found);
             }
             self.spans.pop();

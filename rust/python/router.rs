@@ -36,11 +36,15 @@ impl Table {
         if let Some(prepared) = target.prepared.get() {
             return Ok(prepared);
         }
+        let names = PyTuple::new(py, self.names(route).iter().map(|name| PyString::intern(py, name)))?;
+        let blank = PyDict::new(py);
+        names.iter_borrowed().try_for_each(|name| blank.set_item(name, py.None()))?;
         let info = RouteInfo {
             target: target.object.clone_ref(py),
             by,
             route: PyString::new(py, self.text(route)).unbind(),
-            names: PyTuple::new(py, self.names(route).iter().map(|name| PyString::intern(py, name)))?.unbind(),
+            names: names.unbind(),
+            blank: blank.unbind(),
         };
         let prepared = Py::new(py, PyMatch(Located { info: Py::new(py, info)?, params: None }))?;
         // Another thread may have been first; either will do.
