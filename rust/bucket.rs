@@ -89,6 +89,9 @@ pub enum Admission {
 /// which a full table forgets its idle clients is a sixteenth as long.
 const SHARDS: usize = 16;
 
+/// A table of up to so many buckets is never made smaller: growing it again would cost more than it frees.
+const SMALL: usize = 224;
+
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     client: Digest,
@@ -232,8 +235,8 @@ impl Shard {
         if self.buckets.len() >= most {
             self.displace(quota, now);
         }
-        if self.buckets.len() * 4 < self.buckets.capacity() {
-            self.buckets.shrink_to(self.buckets.len() * 2, |bucket| bucket.client.hash());
+        if self.buckets.capacity() > SMALL && self.buckets.len() * 4 < self.buckets.capacity() {
+            self.buckets.shrink_to(SMALL.max(self.buckets.len() * 2), |bucket| bucket.client.hash());
         }
         if self.buckets.len() < most { Ok(()) } else { Err(self.closed_until.minus(now)) }
     }

@@ -72,6 +72,18 @@ pub struct Cache<V> {
     tags: Tags,
     weight: u64,
     counters: Counters,
+    used: Used,
+}
+
+/// Entries used since the policy was last told, in order.
+///
+/// Moving an entry to the front of a list writes to its two neighbors, which in a large cache are two waits
+/// for memory. The order matters only when somebody has to leave, so uses are gathered and passed on
+/// together: the waits then overlap, and the order comes out the same.
+#[derive(Debug)]
+struct Used {
+    slots: [Slot; 32],
+    len: usize,
 }
 
 impl<V> Cache<V> {
@@ -86,6 +98,7 @@ impl<V> Cache<V> {
             tags: Tags::default(),
             weight: 0,
             counters: Counters::default(),
+            used: Used { slots: [Slot::NONE; 32], len: 0 },
         }
     }
 
@@ -122,7 +135,7 @@ impl<V> Cache<V> {
         if age == Age::Stale {
             return (Lookup::Stale(read), None);
         }
-        self.policy.hit(&mut self.slab, slot);
+        self.note_use(slot);
         (Lookup::Fresh(read), None)
     }
 
@@ -165,6 +178,7 @@ impl<V> Cache<V> {
             return (false, gone);
         }
         self.counters.puts += 1;
+        self.pass_on_uses();
         let expires = ttl.or(self.limits.ttl).map_or(Nanos::NEVER, |ttl| now().plus(ttl));
         let slot = if let Some(slot) = known {
             self.weight -= u64::from(self.slab.weight(slot));
@@ -199,6 +213,7 @@ impl<V> Cache<V> {
 
     /// Drop everything; it is returned.
     pub fn clear(&mut self) -> Vec<V> {
+        self.used.len = 0;
         self.table = HashTable::new();
         self.policy = Eviction::new(self.policy.name());
         self.tags.clear();
@@ -275,6 +290,7 @@ impl<V> Cache<V> {
 
     /// Take an entry out of everything that knows it.
     fn take(&mut self, slot: Slot) -> Option<V> {
+        self.pass_on_uses();
         let hash = self.slab.digest(slot).hash();
         if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
             found.remove();
@@ -283,6 +299,22 @@ impl<V> Cache<V> {
         self.tags.remove(slot);
         self.weight -= u64::from(self.slab.weight(slot));
         self.slab.remove(slot)
+    }
+
+    #[inline]
+    fn note_use(&mut self, slot: Slot) {
+        if self.used.len == self.used.slots.len() {
+            self.pass_on_uses();
+        }
+        self.used.slots[self.used.len] = slot;
+        self.used.len += 1;
+    }
+
+    fn pass_on_uses(&mut self) {
+        for slot in &self.used.slots[..self.used.len] {
+            self.policy.hit(&mut self.slab, *slot);
+        }
+        self.used.len = 0;
     }
 
     fn make_room(&mut self, gone: &mut Gone<V>) {

@@ -82,7 +82,7 @@ impl<T> Compiler<T> {
     }
 
     fn add(&mut self, route: Route<T>) -> Result<(), BuildError> {
-        let id = RouteId(u32::try_from(self.routes.len()).map_err(|_| BuildError::TooLarge { what: "routes" })?);
+        let id = self.next_id()?;
         let text = route.pattern.as_str();
         let methods = self.method_set(text, route.methods.as_deref())?;
         let access = self.access_id(text, route.access)?;
@@ -193,6 +193,12 @@ impl<T> Compiler<T> {
             self.access.push(access);
         }
         Ok(id)
+    }
+
+    /// Route numbers have 31 bits: a place uses the other one.
+    fn next_id(&self) -> Result<RouteId, BuildError> {
+        let id = u32::try_from(self.routes.len()).ok().filter(|id| *id < u32::MAX >> 1);
+        id.map(RouteId).ok_or(BuildError::TooLarge { what: "routes" })
     }
 
     fn keep(&mut self, text: &str) -> Result<Span, BuildError> {

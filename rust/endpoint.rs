@@ -1,19 +1,28 @@
 //! Routes that end at the same place, told apart by method.
 //!
-//! Nearly every place has one route, so a place costs 12 bytes and finding it one read.
+//! Nearly every place has one route, and most of those take every method: such a place is the route's number
+//! itself, with nothing to look up. Others are a list, 12 bytes a route.
 
 use crate::ids::RouteId;
 use crate::method::MethodSet;
 
 const END: u32 = u32::MAX;
 
-/// The first route of a place; the others are linked behind it.
+/// Where routes end: a list of them, or with the top bit set the one route that takes every method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u32);
+
+/// The top bit of a place that is a route's number.
+const SOLE: u32 = 1 << 31;
 
 impl Place {
     /// No route ends here.
     pub const NONE: Self = Self(END);
+
+    /// The one route that takes every method.
+    const fn sole(self) -> Option<RouteId> {
+        if self.0 & SOLE != 0 && self.0 != END { Some(RouteId(self.0 & !SOLE)) } else { None }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +47,9 @@ impl Endpoints {
         if let Some(taken) = self.find(place, methods) {
             return Err(taken);
         }
+        if place == Place::NONE && methods == MethodSet::ANY {
+            return Ok(Place(route.0 | SOLE));
+        }
         self.all.push(Endpoint { methods, route, next: END });
         let new = self.all.len() as u32 - 1;
         if place == Place::NONE {
@@ -58,8 +70,7 @@ impl Endpoints {
                 continue;
             }
             let mut at = place.0;
-            while at != END {
-                let here = &mut self.all[at as usize];
+            while let Some(here) = self.all.get_mut(at as usize) {
                 if here.methods.meets(MethodSet::GET) {
                     here.methods = here.methods.union(MethodSet::HEAD);
                 }
@@ -71,6 +82,9 @@ impl Endpoints {
     /// The route at a place that takes the method.
     #[inline]
     pub fn find(&self, place: Place, query: MethodSet) -> Option<RouteId> {
+        if let Some(route) = place.sole() {
+            return query.meets(MethodSet::ANY).then_some(route);
+        }
         let mut at = place.0;
         while let Some(here) = self.all.get(at as usize) {
             if here.methods.meets(query) {
@@ -83,6 +97,9 @@ impl Endpoints {
 
     /// Every method some route at the place takes.
     pub fn allowed(&self, place: Place) -> MethodSet {
+        if place.sole().is_some() {
+            return MethodSet::ANY;
+        }
         let mut set = MethodSet::NONE;
         let mut at = place.0;
         while let Some(here) = self.all.get(at as usize) {

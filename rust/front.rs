@@ -11,6 +11,7 @@
 //! No credential, no private scope: an unknown caller can only be given what was filed as public.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use parking_lot::Mutex;
 
@@ -19,7 +20,7 @@ use crate::cache::{Cache, Lookup};
 use crate::clock::Clock;
 use crate::ids::Nanos;
 use crate::key::{self, Digest};
-use crate::keyring::{Identity, KeyRing};
+use crate::keyring::{Identity, KeyRing, Marks};
 use crate::method::MethodSet;
 use crate::path::PathError;
 use crate::route::{Access, Share};
@@ -107,23 +108,26 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
             Ok(path) => path,
             Err(error) => return (Decision::Refused(Refusal::BadPath(error)), None),
         };
-        let identity = match (self.keys, ask.credential) {
-            (Some(keys), Some(secret)) => keys.identify(secret, self.clock.coarse(), hold),
+        // Read once, and only if something can expire.
+        let now = OnceCell::new();
+        let now = || *now.get_or_init(|| self.clock.coarse());
+        let known = match (self.keys, ask.credential) {
+            (Some(keys), Some(secret)) => keys.identify(secret, now, |identity, marks| (hold(identity), *marks)),
             _ => None,
         };
-        let who = identity.as_ref().map(AsRef::as_ref);
+        let (identity, marks) = known.unzip();
         let digest = self.cache.and_then(|_| content_digest(&path, &ask));
         let stale = match (self.cache, digest) {
-            (Some(cache), Some(digest)) => match self.look_up(cache, digest, who, &mut read) {
+            (Some(cache), Some(digest)) => match self.look_up(cache, digest, marks, now, &mut read) {
                 Lookup::Fresh(value) => return (Decision::Hit(value), identity),
                 Lookup::Stale(value) => Some(value),
                 Lookup::Miss => None,
             },
             _ => None,
         };
-        let decision = match self.guard(&path, &ask, who) {
+        let decision = match self.guard(&path, &ask, identity.as_ref().map(AsRef::as_ref), marks) {
             Ok(found) => {
-                let key = digest.map(|digest| self.file_under(digest, self.router.access(found.route), who));
+                let key = digest.map(|digest| self.file_under(digest, self.router.access(found.route), marks));
                 Decision::Routed { found, path, key, stale }
             }
             Err(refusal) => Decision::Refused(refusal),
@@ -136,11 +140,12 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         &self,
         cache: &Mutex<Cache<V>>,
         digest: Digest,
-        who: Option<&Identity>,
+        marks: Option<Marks>,
+        now: impl Fn() -> Nanos,
         read: &mut impl FnMut(&V) -> R,
     ) -> Lookup<R> {
-        let own = who.map(Identity::own_scope);
-        let shared = who.filter(|_| self.router.shares_by_tenant()).map(Identity::shared_scope);
+        let own = marks.map(|marks| marks.own);
+        let shared = marks.filter(|_| self.router.shares_by_tenant()).map(|marks| marks.shared);
         let public = self.keys.is_none() || self.router.has_public();
         let keys = [
             own.map(|scope| digest.within(scope)),
@@ -153,7 +158,7 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         let mut cache = cache.lock();
         for (key, expired) in keys.into_iter().zip(&mut expired) {
             let Some(key) = key else { continue };
-            let (found, gone) = cache.probe(key, || self.clock.coarse(), &mut *read);
+            let (found, gone) = cache.probe(key, &now, &mut *read);
             *expired = gone;
             match found {
                 Lookup::Miss => {}
@@ -169,7 +174,13 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
     }
 
     /// Match, then check identity, scopes and bucket in this order: what costs least ends a request first.
-    fn guard(&self, path: &str, ask: &Ask<'_>, who: Option<&Identity>) -> Result<Found, Refusal> {
+    fn guard(
+        &self,
+        path: &str,
+        ask: &Ask<'_>,
+        who: Option<&Identity>,
+        marks: Option<Marks>,
+    ) -> Result<Found, Refusal> {
         let method = self.router.methods().query(ask.method);
         let Some(found) = self.router.find(path, method) else {
             let allowed = self.router.allowed(path);
@@ -184,14 +195,14 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
                 return Err(Refusal::Forbidden);
             }
         }
-        self.admit(access.cost, ask.client, who).map(|()| found)
+        self.admit(access.cost, ask.client, marks).map(|()| found)
     }
 
-    fn admit(&self, cost: f64, client: Option<&str>, who: Option<&Identity>) -> Result<(), Refusal> {
+    fn admit(&self, cost: f64, client: Option<&str>, marks: Option<Marks>) -> Result<(), Refusal> {
         let Some(limiter) = self.limiter else { return Ok(()) };
-        let bucket = match (client, who) {
+        let bucket = match (client, marks) {
             (Some(client), _) => key::text(client),
-            (None, Some(who)) => who.bucket(),
+            (None, Some(marks)) => marks.bucket,
             (None, None) => key::scope(&["bucket of the unnamed"]),
         };
         match limiter.admit(bucket, cost, self.clock.precise()) {
@@ -201,10 +212,10 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         }
     }
 
-    fn file_under(&self, digest: Digest, access: &Access, who: Option<&Identity>) -> Digest {
-        match who {
-            Some(who) if !access.public && access.share == Share::Tenant => digest.within(who.shared_scope()),
-            Some(who) if !access.public => digest.within(who.own_scope()),
+    fn file_under(&self, digest: Digest, access: &Access, marks: Option<Marks>) -> Digest {
+        match marks {
+            Some(marks) if !access.public && access.share == Share::Tenant => digest.within(marks.shared),
+            Some(marks) if !access.public => digest.within(marks.own),
             _ => self.public(digest),
         }
     }

@@ -6,7 +6,9 @@ use std::ffi::CStr;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::{IntoPyObjectExt, ffi};
 
 use super::args::{Secret, type_name};
 use super::cache::PyCache;
@@ -16,6 +18,7 @@ use super::key::PyKey;
 use super::keyring::{Held, PyIdentity, PyKeyRing};
 use super::limiter::PyRateLimiter;
 use super::matched::{Located, PyMatch};
+use super::record::{self, Getter, Record};
 use super::router::{PyRouter, Table, Target};
 use crate::clock::Clock;
 use crate::front::{Ask, Decision, Front, Refusal};
@@ -138,11 +141,11 @@ impl FastMethod for Take {
             this.front(&table).take(ask, |value| value.get().clone_ref(py), |identity| identity.clone_ref(py));
         let identity = identity.map(|held| held.0);
         match decision {
-            Decision::Hit(value) => Ok(Bound::new(py, PyHit { value, identity })?.into_any()),
+            Decision::Hit(value) => record::new(py, PyHit { value, identity }),
             Decision::Routed { found, path, key, stale } => {
                 let raw = raw.cast::<PyString>()?;
                 let located = table.locate(found, &path, &raw)?;
-                Ok(Bound::new(py, PyRouted { located, identity, key, stale })?.into_any())
+                record::new(py, PyRouted { located, identity, key, stale })
             }
             Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),
         }
@@ -157,76 +160,86 @@ fn read_vary(vary: Borrowed<'_, '_, PyAny>) -> PyResult<Digest> {
 }
 
 /// The answer was in the cache.
-#[pyclass(frozen, generic, get_all, name = "Hit", module = "fastcascade._core")]
 pub struct PyHit {
     value: Py<PyAny>,
     identity: Option<Py<PyIdentity>>,
 }
 
-#[pymethods]
-impl PyHit {
-    #[classattr]
-    const __match_args__: (&'static str,) = ("value",);
+impl Record for PyHit {
+    const NAME: &'static CStr = c"fastcascade._core.Hit";
+    const DOC: &'static CStr = c"The answer was in the cache.";
+    const MATCH_ARGS: &'static [&'static str] = &["value"];
+    const FIELDS: &'static [(&'static CStr, Getter<Self>)] = &[
+        (c"value", |this, py| Ok(this.value.bind(py).clone())),
+        (c"identity", |this, py| Ok(or_nothing(py, this.identity.as_ref()))),
+    ];
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    fn class_cell() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
+    }
+
+    fn repr(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("Hit({})", self.value.bind(py).repr()?))
     }
 
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.value)
+    fn visit(&self, visit: &mut dyn FnMut(*mut ffi::PyObject)) {
+        visit(self.value.as_ptr());
+    }
+
+    fn release(self, py: Python<'_>) {
+        self.value.drop_ref(py);
+        self.identity.into_iter().for_each(|identity| identity.drop_ref(py));
     }
 }
 
 /// The request may pass.
-#[pyclass(frozen, generic, name = "Routed", module = "fastcascade._core")]
 pub struct PyRouted {
     located: Located,
-    #[pyo3(get)]
     identity: Option<Py<PyIdentity>>,
     key: Option<Digest>,
-    #[pyo3(get)]
     stale: Option<Py<PyAny>>,
 }
 
-#[pymethods]
-impl PyRouted {
-    #[classattr]
-    const __match_args__: (&'static str, &'static str, &'static str) = ("target", "params", "by");
+impl Record for PyRouted {
+    const NAME: &'static CStr = c"fastcascade._core.Routed";
+    const DOC: &'static CStr = c"The request may pass: where it goes, and the key to keep its answer under.";
+    const MATCH_ARGS: &'static [&'static str] = &["target", "params", "by"];
+    const FIELDS: &'static [(&'static CStr, Getter<Self>)] = &[
+        (c"target", |this, py| Ok(this.located.target(py).into_bound(py))),
+        (c"params", |this, py| Ok(this.located.params(py)?.into_any())),
+        (c"by", |this, py| Ok(this.located.by(py).clone().into_any())),
+        (c"match", |this, py| record::new(py, PyMatch(this.located.clone_ref(py)))),
+        (c"identity", |this, py| Ok(or_nothing(py, this.identity.as_ref()))),
+        (c"key", |this, py| this.key.map(PyKey).into_bound_py_any(py)),
+        (c"stale", |this, py| Ok(or_nothing(py, this.stale.as_ref()))),
+    ];
 
-    #[getter]
-    fn target(&self, py: Python<'_>) -> Py<PyAny> {
-        self.located.target(py)
+    fn class_cell() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
     }
 
-    #[getter]
-    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.located.params(py)
+    fn repr(&self, py: Python<'_>) -> PyResult<String> {
+        let (target, params) = (self.located.target(py), self.located.params(py)?);
+        let by = self.located.by(py);
+        Ok(format!("Routed(target={}, params={}, by='{by}')", target.bind(py).repr()?, params.repr()?))
     }
 
-    #[getter]
-    fn by<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        self.located.by(py).clone()
+    fn visit(&self, visit: &mut dyn FnMut(*mut ffi::PyObject)) {
+        self.located.visit(visit);
+        self.stale.iter().for_each(|stale| visit(stale.as_ptr()));
     }
 
-    #[getter]
-    fn r#match(&self, py: Python<'_>) -> PyMatch {
-        PyMatch(self.located.clone_ref(py))
+    fn release(self, py: Python<'_>) {
+        self.located.release(py);
+        self.identity.into_iter().for_each(|identity| identity.drop_ref(py));
+        self.stale.into_iter().for_each(|stale| stale.drop_ref(py));
     }
+}
 
-    #[getter]
-    fn key(&self) -> Option<PyKey> {
-        self.key.map(PyKey)
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let target = self.located.target(py);
-        Ok(format!("Routed(target={}, params={}, by='{}')", target.bind(py).repr()?, self.params(py)?.repr()?, self.by(py)))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.located.traverse(&visit)?;
-        visit.call(&self.stale)
-    }
+fn or_nothing<'py, T>(py: Python<'py>, object: Option<&Py<T>>) -> Bound<'py, PyAny> {
+    object.map_or_else(|| py.None().into_bound(py), |object| object.bind(py).as_any().clone())
 }
 
 /// The request ends here.

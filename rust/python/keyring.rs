@@ -105,7 +105,7 @@ impl PyKeyRing {
     fn rotate(&self, py: Python<'_>, old: Secret<'_, '_>, new: Secret<'_, '_>, grace: Seconds) -> PyResult<Option<Py<PyIdentity>>> {
         let now = self.clock.coarse();
         self.ring.rotate(old.as_bytes()?, new.as_bytes()?, now.plus(grace.0), now, |identity| identity.clone_ref(py))?;
-        Ok(self.ring.identify(new.as_bytes()?, now, |identity| identity.clone_ref(py).0))
+        Ok(self.ring.identify(new.as_bytes()?, || now, |identity, _| identity.clone_ref(py).0))
     }
 
     fn remove(&self, secret: Secret<'_, '_>) -> PyResult<bool> {
@@ -142,7 +142,7 @@ impl FastMethod for Identify {
         const SIGNATURE: Signature<1> = Signature { names: ["secret"], required: 1, positional: 1 };
         let [secret] = args.read(&SIGNATURE)?;
         let secret = needed(secret)?.extract::<Secret<'_, '_>>()?;
-        let found = this.ring.identify(secret.as_bytes()?, this.clock.coarse(), |identity| identity.clone_ref(py).0);
+        let found = this.ring.identify(secret.as_bytes()?, || this.clock.coarse(), |identity, _| identity.clone_ref(py).0);
         Ok(found.map_or_else(|| or_none(py, None), |identity| identity.into_bound(py).into_any()))
     }
 }

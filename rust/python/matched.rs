@@ -1,10 +1,15 @@
 //! `Match` and `Step`: what a table says of a path.
 
+use std::ffi::CStr;
+
+use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::fastcall::part;
+use super::record::{Getter, Record};
 use crate::prefix::Spans;
 use crate::router::By;
 
@@ -64,8 +69,16 @@ impl Located {
         Ok(params)
     }
 
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.info)
+    /// Show what could be part of a cycle: a text cannot.
+    pub fn visit(&self, visit: &mut dyn FnMut(*mut ffi::PyObject)) {
+        visit(self.info.as_ptr());
+    }
+
+    pub fn release(self, py: Python<'_>) {
+        self.info.drop_ref(py);
+        if let Some((path, _)) = self.params {
+            path.drop_ref(py);
+        }
     }
 }
 
@@ -80,41 +93,35 @@ pub fn matcher_name(py: Python<'_>, by: By) -> &Bound<'_, PyString> {
 }
 
 /// What a route table says of one path.
-#[pyclass(frozen, generic, name = "Match", module = "fastcascade._core")]
 pub struct PyMatch(pub Located);
 
-#[pymethods]
-impl PyMatch {
-    #[classattr]
-    const __match_args__: (&'static str, &'static str, &'static str) = ("target", "params", "by");
+impl Record for PyMatch {
+    const NAME: &'static CStr = c"fastcascade._core.Match";
+    const DOC: &'static CStr = c"What a route table says of one path.";
+    const MATCH_ARGS: &'static [&'static str] = &["target", "params", "by"];
+    const FIELDS: &'static [(&'static CStr, Getter<Self>)] = &[
+        (c"target", |this, py| Ok(this.0.target(py).into_bound(py))),
+        (c"params", |this, py| Ok(this.0.params(py)?.into_any())),
+        (c"by", |this, py| Ok(this.0.by(py).clone().into_any())),
+        (c"route", |this, py| Ok(this.0.info.get().route.bind(py).clone().into_any())),
+    ];
 
-    #[getter]
-    fn target(&self, py: Python<'_>) -> Py<PyAny> {
-        self.0.target(py)
+    fn class_cell() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
     }
 
-    #[getter]
-    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.0.params(py)
-    }
-
-    #[getter]
-    fn by<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        self.0.by(py).clone()
-    }
-
-    #[getter]
-    fn route(&self, py: Python<'_>) -> Py<PyString> {
-        self.0.info.get().route.clone_ref(py)
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    fn repr(&self, py: Python<'_>) -> PyResult<String> {
         let target = self.0.info.get().target.bind(py).repr()?;
         Ok(format!("Match(target={target}, params={}, by='{}')", self.0.params(py)?.repr()?, self.0.by(py)))
     }
 
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.traverse(&visit)
+    fn visit(&self, visit: &mut dyn FnMut(*mut ffi::PyObject)) {
+        self.0.visit(visit);
+    }
+
+    fn release(self, py: Python<'_>) {
+        self.0.release(py);
     }
 }
 

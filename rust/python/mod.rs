@@ -21,6 +21,7 @@ mod limiter;
 mod matched;
 mod normalize;
 mod patterns;
+mod record;
 mod router;
 
 use pyo3::prelude::*;
@@ -33,11 +34,11 @@ mod _core {
         bench::{measure_cache, measure_front, measure_limiter, measure_router},
         cache::{PyCache, PyCacheStats},
         clock::PyClock,
-        front::{PyFastPath, PyHit, PyRefused, PyRouted},
+        front::{PyFastPath, PyRefused},
         key::PyKey,
         keyring::{PyIdentity, PyKeyRing},
         limiter::{PyQuota, PyRateLimiter},
-        matched::{PyMatch, PyStep},
+        matched::PyStep,
         normalize::{PyPathPolicy, PyTextPolicy},
         patterns::PyPatternSet,
         router::PyRouter,
@@ -45,12 +46,16 @@ mod _core {
 
     use pyo3::prelude::*;
 
-    use super::{cache, fastcall::install, front, keyring, limiter, router};
+    use super::record::class;
+    use super::{cache, fastcall::install, front, keyring, limiter, matched, router};
 
     /// The calls made for every request are installed the short way.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        module.add("Match", class::<matched::PyMatch>(py)?)?;
+        module.add("Hit", class::<front::PyHit>(py)?)?;
+        module.add("Routed", class::<front::PyRouted>(py)?)?;
         install::<router::Match>(py)?;
         install::<router::Lookup>(py)?;
         install::<router::MatchMany>(py)?;

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 use super::args::type_name;
 use super::fastcall::{Args, FastMethod, Signature, given, needed, or_none, text};
 use super::matched::{Located, NO_SPAN, PyMatch, PyStep, RouteInfo};
-use super::normalize;
+use super::{normalize, record};
 use crate::ids::RouteId;
 use crate::method::MethodSet;
 use crate::pattern::PatternFlags;
@@ -24,14 +24,20 @@ use crate::router::{By, Found, Normalize, Outcome, Router};
 /// Where a route goes, and the match that is the same every time.
 pub struct Target {
     object: Py<PyAny>,
-    prepared: OnceLock<Py<PyMatch>>,
+    prepared: OnceLock<Prepared>,
+}
+
+/// What every match of a route shares, and the whole match of a route without params.
+pub struct Prepared {
+    info: Py<RouteInfo>,
+    plain: Py<PyAny>,
 }
 
 pub type Table = Router<Target>;
 
 impl Table {
-    /// The prepared match of a route: all there is to say where a route has no params.
-    pub fn prepared<'t>(&'t self, py: Python<'_>, route: RouteId, by: By) -> PyResult<&'t Py<PyMatch>> {
+    /// What all matches of a route share; made when it is first matched.
+    pub fn prepared<'t>(&'t self, py: Python<'_>, route: RouteId, by: By) -> PyResult<&'t Prepared> {
         let target = self.target(route);
         if let Some(prepared) = target.prepared.get() {
             return Ok(prepared);
@@ -46,16 +52,17 @@ impl Table {
             names: names.unbind(),
             blank: blank.unbind(),
         };
-        let prepared = Py::new(py, PyMatch(Located { info: Py::new(py, info)?, params: None }))?;
+        let info = Py::new(py, info)?;
+        let plain = record::new(py, PyMatch(Located { info: info.clone_ref(py), params: None }))?.unbind();
         // Another thread may have been first; either will do.
-        Ok(target.prepared.get_or_init(|| prepared))
+        Ok(target.prepared.get_or_init(|| Prepared { info, plain }))
     }
 
     /// A route with its params in one path; `raw` is the path as Python has it.
     #[inline]
     pub fn locate(&self, found: Found, path: &Cow<'_, str>, raw: &Bound<'_, PyString>) -> PyResult<Located> {
         let py = raw.py();
-        let info = self.prepared(py, found.route, found.by)?.get().0.info.clone_ref(py);
+        let info = self.prepared(py, found.route, found.by)?.info.clone_ref(py);
         let spans = if found.by == By::Regex { self.group_spans(found.route, path) } else { found.spans };
         let params = (!spans.is_empty()).then(|| {
             let path = match path {
@@ -142,7 +149,9 @@ impl PyRouter {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         for target in self.table.load().targets() {
             visit.call(&target.object)?;
-            target.prepared.get().map_or(Ok(()), |prepared| visit.call(prepared))?;
+            let Some(prepared) = target.prepared.get() else { continue };
+            visit.call(&prepared.info)?;
+            visit.call(&prepared.plain)?;
         }
         Ok(())
     }
@@ -171,13 +180,13 @@ fn find_one<'py>(table: &Table, path: Borrowed<'_, 'py, PyAny>, method: MethodSe
     };
     let path = table.normalize().apply(raw.to_str()?)?;
     if let Some(route) = table.find_exact(&path, method) {
-        return Ok(table.prepared(py, route, By::Exact)?.bind(py).clone().into_any());
+        return Ok(table.prepared(py, route, By::Exact)?.plain.bind(py).clone());
     }
     match table.find_beyond_exact(&path, method) {
         Some(found) if !table.has_params(&found) => {
-            Ok(table.prepared(py, found.route, found.by)?.bind(py).clone().into_any())
+            Ok(table.prepared(py, found.route, found.by)?.plain.bind(py).clone())
         }
-        Some(found) => Ok(Bound::new(py, PyMatch(table.locate(found, &path, &raw)?))?.into_any()),
+        Some(found) => record::new(py, PyMatch(table.locate(found, &path, &raw)?)),
         None => Ok(or_none(py, None)),
     }
 }
@@ -233,11 +242,11 @@ impl FastMethod for MatchMany {
         if paths.is_instance_of::<PyString>() {
             return Err(PyTypeError::new_err("paths is a sequence of texts, not one text; write [path]"));
         }
-        let found = match paths.cast::<PyList>() {
-            Ok(paths) => paths.iter().map(|path| find_one(&table, path.as_borrowed(), method)).collect(),
-            Err(_) => paths.try_iter()?.map(|path| find_one(&table, path?.as_borrowed(), method)).collect(),
+        let one = |path: Bound<'py, PyAny>| find_one(&table, path.as_borrowed(), method);
+        let found: Vec<_> = match paths.cast::<PyList>() {
+            Ok(paths) => paths.iter().map(one).collect::<PyResult<_>>()?,
+            Err(_) => paths.try_iter()?.map(|path| one(path?)).collect::<PyResult<_>>()?,
         };
-        let found: Vec<_> = PyResult::from(found)?;
         Ok(PyList::new(py, found)?.into_any())
     }
 }

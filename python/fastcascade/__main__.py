@@ -1,0 +1,7 @@
+"""`python -m fastcascade`."""
+
+import sys
+
+from fastcascade.cli import main
+
+sys.exit(main())
