@@ -43,7 +43,12 @@ impl Exact {
     /// The place of a text.
     #[inline]
     pub fn find(&self, text: &str) -> Option<Place> {
-        let hash = self.hash(text);
+        self.find_hashed(self.hash(text), text)
+    }
+
+    /// `find` with the hash made beforehand.
+    #[inline]
+    pub fn find_hashed(&self, hash: u64, text: &str) -> Option<Place> {
         self.slots.find(hash, |slot| slot.is(&self.texts, hash, text)).map(|slot| slot.place)
     }
 
@@ -116,8 +121,9 @@ impl Exact {
         }
     }
 
+    /// This table's hash of a text: for who looks up many and makes all hashes first.
     #[inline]
-    fn hash(&self, text: &str) -> u64 {
+    pub fn hash(&self, text: &str) -> u64 {
         self.hasher.hash_one(text.as_bytes())
     }
 }

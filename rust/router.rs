@@ -154,6 +154,17 @@ impl<T> Router<T> {
         self.exact.find(path).and_then(|place| self.endpoints.find(place, method))
     }
 
+    /// `find_exact` for several paths, step by step for all of them: the waits for memory then overlap.
+    #[inline]
+    pub fn find_exact_each<const N: usize>(&self, paths: [&str; N], method: MethodSet) -> [Option<RouteId>; N] {
+        let hashes = paths.map(|path| self.exact.hash(path));
+        let mut places = [None; N];
+        for ((place, hash), path) in places.iter_mut().zip(hashes).zip(paths) {
+            *place = self.exact.find_hashed(hash, path);
+        }
+        places.map(|place| place.and_then(|place| self.endpoints.find(place, method)))
+    }
+
     /// The first route that matches, if no exact one does.
     pub fn find_beyond_exact(&self, path: &str, method: MethodSet) -> Option<Found> {
         if u32::try_from(path.len()).is_err() {

@@ -156,19 +156,31 @@ pub fn text<'a>(argument: Borrowed<'a, '_, PyAny>, name: &str) -> PyResult<&'a s
     })
 }
 
-/// A part of a text, its ends given in bytes of UTF-8.
-///
-/// In an ASCII text bytes are characters, and Python can copy them without decoding: half the cost.
-#[inline]
-pub fn part<'py>(text: &Bound<'py, PyString>, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
-    let py = text.py();
-    let utf8 = text.to_str()?;
-    if utf8.len() != text.len()? {
-        return Ok(PyString::new(py, utf8.get(start..end).unwrap_or_default()).into_any());
+/// A text of which parts are wanted, their ends given in bytes of UTF-8.
+pub struct Parts<'a, 'py> {
+    text: &'a Bound<'py, PyString>,
+    utf8: &'a str,
+    /// In an ASCII text bytes are characters, and Python can copy them without decoding: half the cost.
+    ascii: bool,
+}
+
+impl<'a, 'py> Parts<'a, 'py> {
+    #[inline]
+    pub fn of(text: &'a Bound<'py, PyString>) -> PyResult<Self> {
+        let utf8 = text.to_str()?;
+        Ok(Self { text, utf8, ascii: utf8.len() == text.len()? })
     }
-    let (start, end) = (start.cast_signed(), end.cast_signed());
-    // SAFETY: `text` is a str, and the call checks its ends; a failure is a null, which `_or_err` reads.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_Substring(text.as_ptr(), start, end)) }
+
+    #[inline]
+    pub fn part(&self, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.text.py();
+        if !self.ascii {
+            return Ok(PyString::new(py, self.utf8.get(start..end).unwrap_or_default()).into_any());
+        }
+        let (start, end) = (start.cast_signed(), end.cast_signed());
+        // SAFETY: `text` is a str, and the call checks its ends; a failure is a null, which `_or_err` reads.
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_Substring(self.text.as_ptr(), start, end)) }
+    }
 }
 
 /// The default a caller gave, or None.

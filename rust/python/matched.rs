@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use super::fastcall::part;
+use super::fastcall::Parts;
 use super::record::{Getter, Record};
 use crate::prefix::Spans;
 use crate::router::By;
@@ -58,12 +58,12 @@ impl Located {
     pub fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Some((path, spans)) = &self.params else { return Ok(PyDict::new(py)) };
         let (info, path) = (self.info.get(), path.bind(py));
-        let params = info.blank.bind(py).copy()?;
+        let (params, parts) = (info.blank.bind(py).copy()?, Parts::of(path)?);
         for (name, (start, end)) in info.names.bind(py).iter_borrowed().zip(spans) {
             if (*start, *end) == NO_SPAN {
                 params.del_item(name)?;
             } else {
-                params.set_item(name, part(path, *start as usize, *end as usize)?)?;
+                params.set_item(name, parts.part(*start as usize, *end as usize)?)?;
             }
         }
         Ok(params)

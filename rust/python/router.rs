@@ -191,6 +191,29 @@ fn find_one<'py>(table: &Table, path: Borrowed<'_, 'py, PyAny>, method: MethodSe
     }
 }
 
+/// The matches of many paths: the exact table is asked for 32 at a time, the rest one by one.
+fn find_many<'py>(table: &Table, paths: &[Bound<'py, PyAny>], method: MethodSet) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut found = Vec::with_capacity(paths.len());
+    let (chunks, rest) = paths.as_chunks::<32>();
+    for chunk in chunks {
+        let texts = chunk.each_ref().map(|path| path.extract::<&str>().unwrap_or_default());
+        let exact = match table.normalize() {
+            Normalize::Verbatim => table.find_exact_each(texts, method),
+            _ => [None; 32],
+        };
+        for (path, route) in chunk.iter().zip(exact) {
+            found.push(match route {
+                Some(route) => table.prepared(path.py(), route, By::Exact)?.plain.bind(path.py()).clone(),
+                None => find_one(table, path.as_borrowed(), method)?,
+            });
+        }
+    }
+    for path in rest {
+        found.push(find_one(table, path.as_borrowed(), method)?);
+    }
+    Ok(found)
+}
+
 /// `Router.match`.
 pub struct Match;
 
@@ -242,11 +265,11 @@ impl FastMethod for MatchMany {
         if paths.is_instance_of::<PyString>() {
             return Err(PyTypeError::new_err("paths is a sequence of texts, not one text; write [path]"));
         }
-        let one = |path: Bound<'py, PyAny>| find_one(&table, path.as_borrowed(), method);
-        let found: Vec<_> = match paths.cast::<PyList>() {
-            Ok(paths) => paths.iter().map(one).collect::<PyResult<_>>()?,
-            Err(_) => paths.try_iter()?.map(|path| one(path?)).collect::<PyResult<_>>()?,
+        let paths: Vec<Bound<'py, PyAny>> = match paths.cast::<PyList>() {
+            Ok(paths) => paths.iter().collect(),
+            Err(_) => paths.try_iter()?.collect::<PyResult<_>>()?,
         };
+        let found = find_many(&table, &paths, method)?;
         Ok(PyList::new(py, found)?.into_any())
     }
 }
