@@ -43,7 +43,6 @@ class Key:
     """
 
     def __new__(cls, *parts: object) -> Key: ...
-    def hex(self) -> str: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -186,7 +185,7 @@ class Cache(Generic[_V]):
         max_weight: int | None = None,
         ttl: _Seconds | None = None,
         stale_for: _Seconds = 0.0,
-        policy: str = "lru",
+        policy: Literal["lru", "adaptive"] = "lru",
         *,
         clock: Clock | None = None,
     ) -> Cache[_V]: ...
