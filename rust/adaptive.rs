@@ -120,33 +120,18 @@ impl Policy for Adaptive {
     }
 
     fn validate(&self, links: &impl Links) {
-        let lists = [
-            (Part::Window, &self.window),
-            (Part::Probation, &self.probation),
-            (Part::Protected, &self.protected),
-        ];
+        let lists =
+            [(Part::Window, &self.window), (Part::Probation, &self.probation), (Part::Protected, &self.protected)];
         for (expected, list) in lists {
             for slot in list.walk(links) {
-                assert_eq!(
-                    part(self.marks[slot.index()]),
-                    expected,
-                    "{slot:?} is marked for another list"
-                );
+                assert_eq!(part(self.marks[slot.index()]), expected, "{slot:?} is marked for another list");
             }
         }
         let marked = self.marks.iter().filter(|&&mark| mark != 0).count();
         assert_eq!(marked, self.len(), "a slot is marked but in no list");
         let most = self.border.window + self.owed + 1;
-        assert!(
-            self.window.len() <= most,
-            "{} are in the window, over {most}",
-            self.window.len()
-        );
-        assert!(
-            self.protected.len() <= self.border.protected,
-            "{} are protected",
-            self.protected.len()
-        );
+        assert!(self.window.len() <= most, "{} are in the window, over {most}", self.window.len());
+        assert!(self.protected.len() <= self.border.protected, "{} are protected", self.protected.len());
     }
 
     fn memory(&self) -> usize {
@@ -222,10 +207,7 @@ impl Adaptive {
     /// What is known of a key that was not cached: its count, and the part it left if that was lately.
     fn recall(&mut self, hash: u64) -> (u8, Option<Left>) {
         let reach = self.reach();
-        let known = self
-            .ghosts
-            .as_mut()
-            .and_then(|ghosts| ghosts.take(hash, reach));
+        let known = self.ghosts.as_mut().and_then(|ghosts| ghosts.take(hash, reach));
         known.unwrap_or((0, None))
     }
 

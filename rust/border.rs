@@ -23,11 +23,7 @@ pub(crate) struct Border {
 
 impl Default for Border {
     fn default() -> Self {
-        Self {
-            share: START,
-            window: 1,
-            protected: 0,
-        }
+        Self { share: START, window: 1, protected: 0 }
     }
 }
 
@@ -64,14 +60,8 @@ mod tests {
         for (ghost, times, window, protected) in cases {
             let mut border = Border::default();
             (0..times).for_each(|_| border.steer(ghost, 1_000));
-            assert!(
-                border.window.abs_diff(window) <= 1,
-                "{times} times {ghost:?}: {border:?}"
-            );
-            assert!(
-                border.protected.abs_diff(protected) <= 1,
-                "{times} times {ghost:?}: {border:?}"
-            );
+            assert!(border.window.abs_diff(window) <= 1, "{times} times {ghost:?}: {border:?}");
+            assert!(border.protected.abs_diff(protected) <= 1, "{times} times {ghost:?}: {border:?}");
         }
     }
 

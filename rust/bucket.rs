@@ -62,10 +62,11 @@ impl Quota {
         self.burst
     }
 
-    /// How long it takes for so many tokens to come back; nothing for fewer than none.
+    /// How long it takes for so many tokens to come back; nothing for fewer than none. Rounded down, so that the
+    /// tokens of a burst taken one by one never cost more than the burst.
     #[allow(clippy::cast_sign_loss)] // the cast takes what is negative, or no number, for zero
     fn time_for(&self, tokens: f64) -> Nanos {
-        Nanos((tokens * self.per_token + 0.5) as u64)
+        Nanos((tokens * self.per_token) as u64)
     }
 
     /// Whether a bucket that will be full at this moment has less than one token (or less than it can hold).
@@ -89,6 +90,9 @@ pub enum Admission {
 /// which a full table forgets its idle clients is a sixteenth as long.
 const SHARDS: usize = 16;
 
+/// Below so many clients one table will do.
+const WORTH_SHARDING: usize = 1024;
+
 /// A table of up to so many buckets is never made smaller: growing it again would cost more than it frees.
 const SMALL: usize = 224;
 
@@ -103,7 +107,7 @@ struct Bucket {
 #[derive(Debug)]
 pub struct Limiter {
     quota: Quota,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: Box<[Mutex<Shard>]>,
     max_per_shard: usize,
 }
 
@@ -120,7 +124,9 @@ impl Limiter {
     /// When that many are short of tokens at once, the one nearest to full makes room for a new one; when
     /// all of them are being refused, the new one is refused as well. One that is refused is never forgotten.
     pub fn new(quota: Quota, max_clients: usize) -> Self {
-        Self { quota, shards: Default::default(), max_per_shard: max_clients.div_ceil(SHARDS).max(1) }
+        let shards = if max_clients < WORTH_SHARDING { 1 } else { SHARDS };
+        let all = std::iter::repeat_with(Mutex::default).take(shards).collect();
+        Self { quota, shards: all, max_per_shard: (max_clients / shards).max(1) }
     }
 
     /// The quota every client has.
@@ -195,20 +201,20 @@ impl Limiter {
             assert!(shard.buckets.len() <= self.max_per_shard, "a shard holds more clients than it may");
             let clients: Vec<_> = shard.buckets.iter().map(|bucket| bucket.client).collect();
             for client in clients {
-                assert_eq!(shard_of(client), index, "a client lies in another's shard");
+                assert_eq!(self.shard_of(client), index, "a client lies in another's shard");
                 assert!(shard.find(client).is_some(), "a client is remembered but is not found");
             }
         }
     }
 
     fn shard(&self, client: Digest) -> &Mutex<Shard> {
-        &self.shards[shard_of(client)]
+        &self.shards[self.shard_of(client)]
     }
-}
 
-/// The table within a shard uses the top and the bottom bits of the hash, so the shard is picked by others.
-const fn shard_of(client: Digest) -> usize {
-    (client.hash() >> 40) as usize % SHARDS
+    /// The table within a shard uses the top and the bottom bits of the hash, so the shard is picked by others.
+    const fn shard_of(&self, client: Digest) -> usize {
+        (client.hash() >> 40) as usize % self.shards.len()
+    }
 }
 
 impl Shard {
@@ -251,7 +257,8 @@ impl Shard {
         if let Some(soonest) = moments.into_iter().min()
             && quota.is_out(soonest, now)
         {
-            self.closed_until = soonest.plus(quota.time_for(quota.burst.min(1.0))).minus(quota.depth).max(now.plus(Nanos(1)));
+            self.closed_until =
+                soonest.plus(quota.time_for(quota.burst.min(1.0))).minus(quota.depth).max(now.plus(Nanos(1)));
         }
     }
 }

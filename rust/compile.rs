@@ -7,8 +7,9 @@ use crate::endpoint::{Endpoints, Place};
 use crate::error::BuildError;
 use crate::exact::{Exact, Span};
 use crate::ids::RouteId;
+use crate::key::{Digest, Parts};
 use crate::method::{MethodError, MethodSet, Methods};
-use crate::path::{PathPolicy, TrailingSlash};
+use crate::path::{self, PathPolicy};
 use crate::pattern::{PatternFlags, PatternSet};
 use crate::prefix::Tree;
 use crate::route::{Access, Pattern, Route, Share};
@@ -124,7 +125,7 @@ impl<T> Compiler<T> {
 
     fn add_template(&mut self, text: &str, methods: MethodSet, id: RouteId) -> Result<Span, BuildError> {
         let mut parts = template::parse(text).map_err(|error| unreadable(text, error.position, error.reason))?;
-        self.bring_into_form(&mut parts);
+        self.bring_into_form(text, &mut parts)?;
         if let [Part::Literal(literal)] = parts.as_slice() {
             // Only doubled braces: the text they stand for has no params after all.
             return self.add_exact(&literal.clone(), methods, id);
@@ -137,17 +138,17 @@ impl<T> Compiler<T> {
     }
 
     /// The literal parts of a template, as the paths they will be compared with are written.
-    fn bring_into_form(&self, parts: &mut [Part]) {
-        let last = parts.len().saturating_sub(1);
-        for (at, part) in parts.iter_mut().enumerate() {
-            let Part::Literal(literal) = part else { continue };
-            match &self.normalize {
-                Normalize::Verbatim => {}
-                Normalize::Path(PathPolicy { trailing_slash: TrailingSlash::Strip, .. }) if at == last => {
-                    literal.truncate(literal.trim_end_matches('/').len());
+    fn bring_into_form(&self, text: &str, parts: &mut [Part]) -> Result<(), BuildError> {
+        match &self.normalize {
+            Normalize::Verbatim => Ok(()),
+            Normalize::Path(policy) => normalize_literals(text, parts, policy),
+            Normalize::Text(policy) => {
+                let last = parts.len().saturating_sub(1);
+                for (at, part) in parts.iter_mut().enumerate() {
+                    let Part::Literal(literal) = part else { continue };
+                    *literal = fold_inside(literal, policy, at > 0, at < last);
                 }
-                Normalize::Path(_) => {}
-                Normalize::Text(policy) => *literal = fold_inside(literal, policy, at > 0, at < last),
+                Ok(())
             }
         }
     }
@@ -156,7 +157,10 @@ impl<T> Compiler<T> {
     fn place(&mut self, place: Place, methods: MethodSet, id: RouteId, text: &str) -> Result<Place, BuildError> {
         self.endpoints.add(place, methods, id).map_err(|taken| BuildError::Conflict {
             route: text.to_owned(),
-            with: self.routes.get(taken.index()).map_or_else(String::new, |entry| self.exact.text(entry.text).to_owned()),
+            with: self
+                .routes
+                .get(taken.index())
+                .map_or_else(String::new, |entry| self.exact.text(entry.text).to_owned()),
         })
     }
 
@@ -168,9 +172,7 @@ impl<T> Compiler<T> {
         }
         methods.iter().try_fold(MethodSet::NONE, |set, method| match self.methods.name(method) {
             Ok(bit) => Ok(set.union(bit)),
-            Err(MethodError::NotAToken) => {
-                Err(BuildError::Method { route: route.to_owned(), method: method.clone() })
-            }
+            Err(MethodError::NotAToken) => Err(BuildError::Method { route: route.to_owned(), method: method.clone() }),
             Err(MethodError::TooMany) => {
                 let reason = "names one method too many; a table has room for 22 beside the usual nine";
                 Err(BuildError::Methods { route: route.to_owned(), reason })
@@ -205,6 +207,24 @@ impl<T> Compiler<T> {
         self.exact.keep(text).map_err(|_| TOO_MUCH_TEXT)
     }
 
+    /// A digest of who may see what: when a table with other rules takes this one's place, answers filed
+    /// under the old rules are not found any more.
+    fn mark(&self) -> Digest {
+        let mut rules = Parts::default();
+        for entry in &self.routes {
+            let access = &self.access[entry.access as usize];
+            if !access.public && access.share == Share::Identity && access.scopes.is_empty() {
+                continue;
+            }
+            rules.text(self.exact.text(entry.text));
+            rules.bool(access.public);
+            rules.bool(access.share == Share::Tenant);
+            rules.sequence(access.scopes.len());
+            access.scopes.iter().for_each(|scope| rules.text(scope));
+        }
+        rules.finish()
+    }
+
     fn finish(mut self) -> Result<Router<T>, BuildError> {
         let patterns = PatternSet::new(std::mem::take(&mut self.patterns))?;
         for (pattern, (route, _)) in self.pattern_routes.iter().enumerate() {
@@ -219,7 +239,9 @@ impl<T> Compiler<T> {
         self.endpoints.shrink();
         self.exact.shrink();
         self.names.shrink_to_fit();
+        let mark = self.mark();
         Ok(Router {
+            mark,
             methods: self.methods,
             endpoints: self.endpoints,
             exact: self.exact,
@@ -242,6 +264,28 @@ const TOO_MUCH_TEXT: BuildError = BuildError::TooLarge { what: "text (4 GiB)" };
 
 fn unreadable(route: &str, position: usize, reason: &'static str) -> BuildError {
     BuildError::Template { route: route.to_owned(), position, reason }
+}
+
+/// Bring a template's literals into form together, each param standing as a character that no path changes.
+fn normalize_literals(text: &str, parts: &mut [Part], policy: &PathPolicy) -> Result<(), BuildError> {
+    const PARAM: char = '\u{f8ff}';
+    let refused =
+        |position| unreadable(text, position, "is a path that its own policy refuses, or loses a param by it");
+    let stand_in = |part: &Part| if let Part::Literal(text) = part { text.clone() } else { PARAM.to_string() };
+    let joined: String = parts.iter().map(stand_in).collect();
+    let normal = path::normalize(&joined, policy).map_err(|error| refused(error.position))?;
+    let mut normal = normal.split(PARAM).filter(|literal| !literal.is_empty());
+    let last = parts.len() - 1;
+    for (at, part) in parts.iter_mut().enumerate() {
+        let Part::Literal(literal) = part else { continue };
+        match normal.next() {
+            Some(text) => text.clone_into(literal),
+            // A slash at the end, which the policy strips.
+            None if at == last => literal.clear(),
+            None => return Err(refused(0)),
+        }
+    }
+    if normal.next().is_some() { Err(refused(0)) } else { Ok(()) }
 }
 
 /// Fold a literal that has something before or behind it: there a space at its edge is part of it, which

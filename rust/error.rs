@@ -61,7 +61,10 @@ impl fmt::Display for BuildError {
                 write!(f, "route {route:?} cannot be read at byte {position}: {reason}")
             }
             Self::Conflict { route, with } => {
-                write!(f, "route {route:?} answers the same requests as {with:?}; remove one, or give them different methods")
+                write!(
+                    f,
+                    "route {route:?} answers the same requests as {with:?}; remove one, or give them different methods"
+                )
             }
             Self::Method { route, method } => {
                 write!(f, "route {route:?} names the method {method:?}, which is not an upper-case HTTP method")

@@ -8,6 +8,9 @@
 //! - **tenant**: all of the tenant who hold the same scopes, for routes that say so;
 //! - **public**: everybody, for routes that are declared public, and all routes where there is no key ring.
 //!
+//! All three are scopes of one set of rules: once a table with other rules is in place, what was filed under
+//! the old ones is not found any more.
+//!
 //! No credential, no private scope: an unknown caller can only be given what was filed as public.
 
 use std::borrow::Cow;
@@ -117,6 +120,7 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         };
         let (identity, marks) = known.unzip();
         let digest = self.cache.and_then(|_| content_digest(&path, &ask));
+        let digest = digest.map(|digest| if self.keys.is_some() { digest.within(self.router.mark()) } else { digest });
         let stale = match (self.cache, digest) {
             (Some(cache), Some(digest)) => match self.look_up(cache, digest, marks, now, &mut read) {
                 Lookup::Fresh(value) => return (Decision::Hit(value), identity),
@@ -174,13 +178,7 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
     }
 
     /// Match, then check identity, scopes and bucket in this order: what costs least ends a request first.
-    fn guard(
-        &self,
-        path: &str,
-        ask: &Ask<'_>,
-        who: Option<&Identity>,
-        marks: Option<Marks>,
-    ) -> Result<Found, Refusal> {
+    fn guard(&self, path: &str, ask: &Ask<'_>, who: Option<&Identity>, marks: Option<Marks>) -> Result<Found, Refusal> {
         let method = self.router.methods().query(ask.method);
         let Some(found) = self.router.find(path, method) else {
             let allowed = self.router.allowed(path);

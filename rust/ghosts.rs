@@ -43,11 +43,7 @@ impl Ghosts {
     /// A table for a cache of so many entries.
     pub(crate) fn new(entries: usize) -> Self {
         let buckets = (NOTES * entries).div_ceil(2 * BUCKET).max(1);
-        Self {
-            buckets: vec![[0; BUCKET]; buckets],
-            left: [0; 4],
-            taken: [0; 4],
-        }
+        Self { buckets: vec![[0; BUCKET]; buckets], left: [0; 4], taken: [0; 4] }
     }
 
     /// Notes that a key left. Of each kind, the last `reach` to leave are ghosts.
@@ -59,8 +55,7 @@ impl Ghosts {
             self.left[kind] += 1;
         }
         let now = self.now(reach);
-        let note =
-            fingerprint(hash) | u32::from(count) << 16 | (left as u32) << 14 | now.ticks[kind];
+        let note = fingerprint(hash) | u32::from(count) << 16 | (left as u32) << 14 | now.ticks[kind];
         let index = place(hash, self.buckets.len());
         let bucket = &mut self.buckets[index];
         let worth = |i: usize| {
@@ -76,17 +71,10 @@ impl Ghosts {
         let now = self.now(reach);
         let index = place(hash, self.buckets.len());
         let bucket = &mut self.buckets[index];
-        let found = bucket
-            .iter()
-            .position(|&note| note & FINGERPRINT == fingerprint(hash) && note != 0)?;
+        let found = bucket.iter().position(|&note| note & FINGERPRINT == fingerprint(hash) && note != 0)?;
         let note = std::mem::take(&mut bucket[found]);
-        let ghost = now.is_ghost(note).then(|| {
-            if kind(note) == Left::Window as usize {
-                Left::Window
-            } else {
-                Left::Main
-            }
-        });
+        let ghost =
+            now.is_ghost(note).then(|| if kind(note) == Left::Window as usize { Left::Window } else { Left::Main });
         if let Some(left) = ghost {
             self.taken[left as usize] += 1;
         }
@@ -102,11 +90,7 @@ impl Ghosts {
 
     /// Doubles the room. Each bucket is copied to the two its keys may now be in, so none is forgotten.
     pub(crate) fn double(&mut self) {
-        self.buckets = self
-            .buckets
-            .iter()
-            .flat_map(|&bucket| [bucket, bucket])
-            .collect();
+        self.buckets = self.buckets.iter().flat_map(|&bucket| [bucket, bucket]).collect();
     }
 
     /// Bytes on the heap.
@@ -120,10 +104,7 @@ impl Ghosts {
         let coarse = (reach / LONGEST).checked_ilog2().map_or(0, |log| log + 1);
         let ticks = self.left.map(|left| (left >> coarse) as u32 & (TICKS - 1));
         let reach = (reach >> coarse) as u32;
-        Now {
-            ticks,
-            reach: [0, reach, reach, 0],
-        }
+        Now { ticks, reach: [0, reach, reach, 0] }
     }
 }
 
@@ -185,16 +166,8 @@ mod tests {
         for reach in [1, 7, 2_047] {
             let mut ghosts = Ghosts::new(8 * reach);
             (0..=reach as u64).for_each(|key| ghosts.push(hash(key), 1, Left::Main, reach));
-            assert_eq!(
-                ghosts.take(hash(0), reach),
-                Some((1, None)),
-                "reach {reach}"
-            );
-            assert_eq!(
-                ghosts.take(hash(1), reach),
-                Some((1, Some(Left::Main))),
-                "reach {reach}"
-            );
+            assert_eq!(ghosts.take(hash(0), reach), Some((1, None)), "reach {reach}");
+            assert_eq!(ghosts.take(hash(1), reach), Some((1, Some(Left::Main))), "reach {reach}");
             assert_eq!(ghosts.take(hash(1), reach), None, "a note is taken once");
         }
     }
@@ -234,11 +207,7 @@ mod tests {
         (0..20).for_each(|key| ghosts.push(hash(key), 5, Left::Main, 32));
         ghosts.double();
         (0..20).for_each(|key| {
-            assert_eq!(
-                ghosts.take(hash(key), 32),
-                Some((5, Some(Left::Main))),
-                "key {key}"
-            );
+            assert_eq!(ghosts.take(hash(key), 32), Some((5, Some(Left::Main))), "key {key}");
         });
     }
 }

@@ -36,7 +36,7 @@ impl Nanos {
     pub fn from_secs(seconds: f64) -> Self {
         // `as` saturates at both ends and maps NaN to zero, which is what is wanted here.
         #[allow(clippy::cast_sign_loss)]
-        Self((seconds * 1e9) as u64)
+        Self((seconds * 1e9).round() as u64)
     }
 
     /// The same in seconds.

@@ -131,9 +131,9 @@ impl Parts {
         self.sized(b'b', bytes);
     }
 
-    /// A whole number of any size, as its decimal text.
-    pub fn int(&mut self, decimal: &str) {
-        self.sized(b'i', decimal.as_bytes());
+    /// A whole number of any size, as its digits in whichever base the caller always uses.
+    pub fn int(&mut self, digits: &str) {
+        self.sized(b'i', digits.as_bytes());
     }
 
     /// A floating-point number; all NaNs are one, and the two zeros are one.

@@ -44,17 +44,23 @@ impl Identity {
         let mut scopes: Vec<Box<str>> = scopes.into_iter().map(|scope| scope.as_ref().into()).collect();
         scopes.sort_unstable();
         scopes.dedup();
-        // What may be shared depends on what one may see: the scopes are part of both.
-        let in_scope = |kind: &str, who: &str| {
-            let parts: Vec<&str> = [kind, who].into_iter().chain(scopes.iter().map(AsRef::as_ref)).collect();
+        // What may be shared depends on what one may see: the scopes are part of both. Someone of the same name
+        // at another tenant, or at none, is someone else.
+        let (has_tenant, of) = tenant.map_or(("0", ""), |tenant| ("1", tenant));
+        let who = [has_tenant, of, name];
+        let seeing = |parts: &[&str]| {
+            let parts: Vec<&str> = parts.iter().copied().chain(scopes.iter().map(AsRef::as_ref)).collect();
             key::scope(&parts)
         };
-        // Someone with the same name at another tenant is someone else.
-        let full = format!("{}\0{}{name}", tenant.map_or(0, str::len), tenant.unwrap_or(""));
-        let own = in_scope("identity", &full);
-        let shared = tenant.map_or(own, |tenant| in_scope("tenant", tenant));
-        let bucket = key::scope(&["bucket", &full]);
-        Self { name: name.into(), tenant: tenant.map(Into::into), scopes: scopes.into(), marks: Marks { own, shared, bucket } }
+        let own = seeing(&["identity", who[0], who[1], who[2]]);
+        let shared = tenant.map_or(own, |tenant| seeing(&["tenant", tenant]));
+        let bucket = key::scope(&["bucket", who[0], who[1], who[2]]);
+        Self {
+            name: name.into(),
+            tenant: tenant.map(Into::into),
+            scopes: scopes.into(),
+            marks: Marks { own, shared, bucket },
+        }
     }
 
     /// The name it was added under.
@@ -116,7 +122,11 @@ impl<I> std::fmt::Debug for KeyRing<I> {
 
 impl<I> Default for KeyRing<I> {
     fn default() -> Self {
-        Self { hasher: SipHasher24::new_with_key(&key::random_bytes()), entries: RwLock::default(), any_expires: AtomicBool::new(false) }
+        Self {
+            hasher: SipHasher24::new_with_key(&key::random_bytes()),
+            entries: RwLock::default(),
+            any_expires: AtomicBool::new(false),
+        }
     }
 }
 
@@ -207,8 +217,7 @@ impl<I: AsRef<Identity>> KeyRing<I> {
 
     /// Forget every secret of an identity; how many there were.
     pub fn revoke(&self, name: &str) -> usize {
-        let gone: Vec<_> =
-            self.entries.write().extract_if(|entry| entry.identity.as_ref().name() == name).collect();
+        let gone: Vec<_> = self.entries.write().extract_if(|entry| entry.identity.as_ref().name() == name).collect();
         gone.len()
     }
 

@@ -48,11 +48,7 @@ pub fn normalize<'a>(raw: &'a str, policy: &PathPolicy) -> Result<Cow<'a, str>, 
         return Ok(Cow::Borrowed(raw));
     }
     let text = rewrite(raw, *policy)?;
-    Ok(if text == raw {
-        Cow::Borrowed(raw)
-    } else {
-        Cow::Owned(text)
-    })
+    Ok(if text == raw { Cow::Borrowed(raw) } else { Cow::Owned(text) })
 }
 
 /// The plain text of one segment of a normalized path: the five escapes it may hold are decoded.
@@ -69,9 +65,7 @@ pub fn decode_segment(segment: &str) -> Cow<'_, str> {
     let mut text = String::with_capacity(segment.len());
     text.push_str(head);
     loop {
-        let kept = KEPT
-            .iter()
-            .find(|(_, escape)| rest.starts_with(&escape[1..]));
+        let kept = KEPT.iter().find(|(_, escape)| rest.starts_with(&escape[1..]));
         text.push(kept.map_or('%', |(byte, _)| char::from(*byte)));
         rest = kept.map_or(rest, |(_, escape)| &rest[escape.len() - 1..]);
         let Some((head, tail)) = rest.split_once('%') else {
@@ -85,13 +79,7 @@ pub fn decode_segment(segment: &str) -> Cow<'_, str> {
 }
 
 /// The characters that stay escaped, and how.
-const KEPT: [(u8, &str); 5] = [
-    (b'%', "%25"),
-    (b'/', "%2F"),
-    (b'\\', "%5C"),
-    (b'?', "%3F"),
-    (b'#', "%23"),
-];
+const KEPT: [(u8, &str); 5] = [(b'%', "%25"), (b'/', "%2F"), (b'\\', "%5C"), (b'?', "%3F"), (b'#', "%23")];
 
 /// A byte that is never plain: it is decoded or refused.
 const REWRITE: u8 = 1;
@@ -160,10 +148,7 @@ fn survey_window(window: &[u8; LANES + 1]) -> u8 {
 /// The long way: segment by segment, decoded first and judged after, so that `%2e%2e` is `..`.
 fn rewrite(raw: &str, policy: PathPolicy) -> Result<String, PathError> {
     if !raw.starts_with('/') {
-        return Err(PathError {
-            position: 0,
-            reason: PathReason::NotAbsolute,
-        });
+        return Err(PathError { position: 0, reason: PathReason::NotAbsolute });
     }
     // Nothing decodes to more bytes than it took, so this is never grown.
     let mut out = String::with_capacity(raw.len());
@@ -174,10 +159,7 @@ fn rewrite(raw: &str, policy: PathPolicy) -> Result<String, PathError> {
         let end = start + segment.len();
         decode_into(&mut out, &raw[..end], start, policy)?;
         let last = end == raw.len();
-        close_segment(&mut out, from, last, policy).map_err(|reason| PathError {
-            position: start,
-            reason,
-        })?;
+        close_segment(&mut out, from, last, policy).map_err(|reason| PathError { position: start, reason })?;
         start = end + 1;
     }
     if policy.trailing_slash == TrailingSlash::Strip {
@@ -188,21 +170,12 @@ fn rewrite(raw: &str, policy: PathPolicy) -> Result<String, PathError> {
 }
 
 /// Appends `raw` from byte `at` on, decoded; the end of `raw` is the end of the segment.
-fn decode_into(
-    out: &mut String,
-    raw: &str,
-    mut at: usize,
-    policy: PathPolicy,
-) -> Result<(), PathError> {
-    let special =
-        |byte: &u8| *byte < 0x20 || matches!(byte, b'%' | b'\\' | b'?' | b'#' | 0x7F | 0xC2);
+fn decode_into(out: &mut String, raw: &str, mut at: usize, policy: PathPolicy) -> Result<(), PathError> {
+    let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'%' | b'\\' | b'?' | b'#' | 0x7F | 0xC2);
     while let Some(plain) = raw.as_bytes()[at..].iter().position(special) {
         out.push_str(&raw[at..at + plain]);
         at += plain;
-        let fault = |reason| PathError {
-            position: at,
-            reason,
-        };
+        let fault = |reason| PathError { position: at, reason };
         let (character, length) = read(raw, at).map_err(fault)?;
         let escaped = raw.as_bytes()[at] == b'%';
         check(character, escaped, policy).map_err(fault)?;
@@ -218,11 +191,7 @@ fn decode_into(
 
 /// The character at byte `at`, raw or escaped, and how many bytes of `raw` it takes.
 fn read(raw: &str, at: usize) -> Result<(char, usize), PathReason> {
-    if let Some(plain) = raw[at..]
-        .chars()
-        .next()
-        .filter(|&character| character != '%')
-    {
+    if let Some(plain) = raw[at..].chars().next().filter(|&character| character != '%') {
         return Ok((plain, plain.len_utf8()));
     }
     let first = escaped_byte(raw, at).ok_or(PathReason::BadEscape)?;
@@ -238,10 +207,7 @@ fn read(raw: &str, at: usize) -> Result<(char, usize), PathReason> {
         *byte = escaped_byte(raw, at + 3 * index).ok_or(PathReason::InvalidUtf8)?;
     }
     let text = str::from_utf8(&utf8[..width]).map_err(|_| PathReason::InvalidUtf8)?;
-    text.chars()
-        .next()
-        .map(|character| (character, 3 * width))
-        .ok_or(PathReason::InvalidUtf8)
+    text.chars().next().map(|character| (character, 3 * width)).ok_or(PathReason::InvalidUtf8)
 }
 
 /// The byte that the escape at byte `at` stands for.
@@ -256,9 +222,7 @@ fn escaped_byte(raw: &str, at: usize) -> Option<u8> {
 fn check(character: char, escaped: bool, policy: PathPolicy) -> Result<(), PathReason> {
     Err(match (character, escaped) {
         ('\0', _) => PathReason::Nul,
-        ('/' | '\\', true) if policy.encoded_slash == EncodedSlash::Refuse => {
-            PathReason::EncodedSlash
-        }
+        ('/' | '\\', true) if policy.encoded_slash == EncodedSlash::Refuse => PathReason::EncodedSlash,
         ('\\', false) => PathReason::Backslash,
         ('?', false) => PathReason::Query,
         ('#', false) => PathReason::Fragment,
@@ -269,12 +233,7 @@ fn check(character: char, escaped: bool, policy: PathPolicy) -> Result<(), PathR
 
 /// Settles the segment at `out[from..]`, before which `out` ends with a slash, and after which it must again,
 /// unless the segment is the last.
-fn close_segment(
-    out: &mut String,
-    from: usize,
-    last: bool,
-    policy: PathPolicy,
-) -> Result<(), PathReason> {
+fn close_segment(out: &mut String, from: usize, last: bool, policy: PathPolicy) -> Result<(), PathReason> {
     match &out[from..] {
         "." | ".." if policy.dot_segments == DotSegments::Refuse => {
             return Err(PathReason::DotSegment);

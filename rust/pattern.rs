@@ -14,9 +14,9 @@ mod table;
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use crate::ids::PatternId;
 pub use crate::pattern::dialect::PatternFlags;
 pub use crate::pattern::error::PatternError;
-use crate::ids::PatternId;
 use crate::pattern::matcher::{Core, Matcher, Text};
 use crate::pattern::scan::Scanner;
 

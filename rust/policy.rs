@@ -74,11 +74,7 @@ pub struct List {
 
 impl Default for List {
     fn default() -> Self {
-        Self {
-            head: Slot::NONE,
-            tail: Slot::NONE,
-            len: 0,
-        }
+        Self { head: Slot::NONE, tail: Slot::NONE, len: 0 }
     }
 }
 
@@ -160,11 +156,7 @@ impl List {
         let (mut before, mut at) = (Slot::NONE, self.head);
         while at != Slot::NONE {
             assert_eq!(links.prev(at), before, "{at:?} does not lead back");
-            assert!(
-                slots.len() < self.len,
-                "the list is longer than its length, {}",
-                self.len
-            );
+            assert!(slots.len() < self.len, "the list is longer than its length, {}", self.len);
             slots.push(at);
             (before, at) = (at, links.next(at));
         }

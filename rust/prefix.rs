@@ -8,9 +8,10 @@
 //! Two bounds on that time. A param that ends with its segment leaves no choice of where to go on, so each
 //! node is entered once at most. A param with text behind it in its segment (`{base}...{head}`) may end in
 //! many places; from the first such choice on, every (node, offset) that failed is remembered and not
-//! entered again. The work is thus at most nodes times bytes, whatever the path.
+//! entered again, and so is every (param, segment) of which no end led anywhere. The work is thus at most
+//! nodes times bytes, whatever the path.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::endpoint::Place;
@@ -80,7 +81,10 @@ impl Tree {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.firsts.capacity() + self.labels.capacity() + self.jumps.capacity() * 256
+        self.nodes.capacity() * size_of::<Node>()
+            + self.firsts.capacity()
+            + self.labels.capacity()
+            + self.jumps.capacity() * 256
     }
 
     /// Check what must hold: children of a node differ in their first byte, and every label but a root's and
@@ -97,7 +101,11 @@ impl Tree {
             assert_eq!(bytes.len(), count as usize, "two children begin with the same byte");
             for child in first..first + count {
                 let label = self.label(child);
-                assert_eq!(label.first(), Some(&self.firsts[child as usize]), "a child's first byte is not its label's");
+                assert_eq!(
+                    label.first(),
+                    Some(&self.firsts[child as usize]),
+                    "a child's first byte is not its label's"
+                );
             }
             assert!(node.param == NONE || self.nodes[node.param as usize].label.1 == 0, "a param has a label");
         }
@@ -178,14 +186,22 @@ struct Walk<'t, F> {
     spans: Spans,
     accept: F,
     /// What has failed since the first choice of a param's end; None before it.
-    failed: Option<HashSet<(u32, usize), foldhash::fast::RandomState>>,
+    failed: Option<Failed>,
+}
+
+#[derive(Default)]
+struct Failed {
+    /// Nodes and the offsets from which they led nowhere.
+    entries: HashSet<(u32, usize), foldhash::fast::RandomState>,
+    /// Params and the segment ends before which no end of theirs led anywhere, from which start on.
+    splits: HashMap<(u32, usize), usize, foldhash::fast::RandomState>,
 }
 
 impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
     /// Go on from a node whose label has been read; on failure the spans are as they were.
     #[inline(never)]
     fn enter(&mut self, id: u32, at: usize) -> Option<RouteId> {
-        if self.failed.as_ref().is_some_and(|failed| failed.contains(&(id, at))) {
+        if self.failed.as_ref().is_some_and(|failed| failed.entries.contains(&(id, at))) {
             return None;
         }
         let spans = self.spans.len();
@@ -193,7 +209,7 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
         if found.is_none() {
             self.spans.truncate(spans);
             if let Some(failed) = &mut self.failed {
-                failed.insert((id, at));
+                failed.entries.insert((id, at));
             }
         }
         found
@@ -239,18 +255,25 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
     }
 
     /// Try every end of a param within its segment behind which one of its literals stands, nearest first.
+    ///
+    /// From a later start there are only fewer ends to try, so a param tries the ends in a segment once.
     #[inline(never)]
     fn split(&mut self, param: u32, start: usize, end: usize) -> Option<RouteId> {
-        self.failed.get_or_insert_default();
+        let segment = (param, end);
+        let failed = self.failed.get_or_insert_default();
+        if failed.splits.get(&segment).is_some_and(|from| *from <= start) {
+            return None;
+        }
         let node = &self.view.nodes[param as usize];
         for at in start + 1..end {
-            let Some((child, end)) = self.view.step(node, self.text, at) else { continue };
+            let Some((child, after)) = self.view.step(node, self.text, at) else { continue };
             self.spans.push((start as u32, at as u32));
-            if let Some(found) = self.enter(child, end) {
+            if let Some(found) = self.enter(child, after) {
                 return Some(found);
             }
             self.spans.pop();
         }
+        self.failed.get_or_insert_default().splits.insert(segment, start);
         None
     }
 

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use crate::endpoint::{Endpoints, Place};
 use crate::exact::{Exact, Span};
 use crate::ids::{PatternId, RouteId};
+use crate::key::Digest;
 use crate::method::{MethodSet, Methods};
 use crate::path::{self, PathError, PathPolicy};
 use crate::pattern::PatternSet;
@@ -112,6 +113,7 @@ pub enum Outcome {
 /// A compiled table: read by any number of threads, never changed.
 #[derive(Debug)]
 pub struct Router<T> {
+    pub(crate) mark: Digest,
     pub(crate) methods: Methods,
     pub(crate) endpoints: Endpoints,
     pub(crate) exact: Exact,
@@ -239,6 +241,11 @@ impl<T> Router<T> {
         &self.access[self.routes[route.index()].access as usize]
     }
 
+    /// Stands for who may see what under this table.
+    pub const fn mark(&self) -> Digest {
+        self.mark
+    }
+
     /// Whether any route is public.
     pub const fn has_public(&self) -> bool {
         self.has_public
@@ -312,9 +319,7 @@ impl<T> Router<T> {
                 self.tree.find(path, |place| self.endpoints.find(place, method)).map(|(route, _)| route)
             }),
             By::Regex => (self.patterns.is_empty(), &|method| self.find_pattern(path, method)),
-            By::Wildcard => {
-                (self.wildcard == Place::NONE, &|method| self.endpoints.find(self.wildcard, method))
-            }
+            By::Wildcard => (self.wildcard == Place::NONE, &|method| self.endpoints.find(self.wildcard, method)),
         };
         match found(method) {
             _ if empty => Outcome::Empty,

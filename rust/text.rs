@@ -47,11 +47,7 @@ pub struct TextPolicy {
 
 impl Default for TextPolicy {
     fn default() -> Self {
-        Self {
-            form: Form::default(),
-            fold_case: true,
-            collapse_space: true,
-        }
+        Self { form: Form::default(), fold_case: true, collapse_space: true }
     }
 }
 
@@ -67,16 +63,8 @@ impl Default for TextPolicy {
 /// assert_eq!(fold("  Ｓtra\u{AD}ße\n12 ", &TextPolicy::default()), "strasse 12");
 /// ```
 pub fn fold<'a>(text: &'a str, policy: &TextPolicy) -> Cow<'a, str> {
-    let folded = if text.is_ascii() {
-        lower_ascii(text, *policy)
-    } else {
-        reform(text, *policy)
-    };
-    let folded = if policy.collapse_space {
-        collapse(folded)
-    } else {
-        folded
-    };
+    let folded = if text.is_ascii() { lower_ascii(text, *policy) } else { reform(text, *policy) };
+    let folded = if policy.collapse_space { collapse(folded) } else { folded };
     match folded {
         Cow::Owned(same) if same == text => Cow::Borrowed(text),
         other => other,
@@ -89,11 +77,7 @@ fn lower_ascii(text: &str, policy: TextPolicy) -> Cow<'_, str> {
     for byte in text.bytes() {
         upper |= byte.is_ascii_uppercase();
     }
-    if policy.fold_case && upper {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
+    if policy.fold_case && upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
 /// `text` in its normal form and case-folded, white space untouched.
@@ -124,9 +108,7 @@ fn reform_slowly(text: &str, policy: TextPolicy) -> String {
         (Form::Nfc, false) => text.nfc().collect(),
         (Form::Nfc, true) => fold_case(&text.nfd().collect::<String>()).nfc().collect(),
         (Form::Nfkc, false) => visible().nfkc().collect(),
-        (Form::Nfkc, true) => fold_case(&visible().nfkd().collect::<String>())
-            .nfkc()
-            .collect(),
+        (Form::Nfkc, true) => fold_case(&visible().nfkd().collect::<String>()).nfkc().collect(),
     }
 }
 
@@ -141,24 +123,15 @@ fn fold_case(text: &str) -> String {
 /// decomposing (the short way) and after it (the long way) give canonically equivalent texts.
 fn is_settled(text: &str, form: Form) -> bool {
     // A common letter looks to the check like any other starter that never changes; `a` is the cheapest.
-    let cheap = || {
-        text.chars().map(|character| {
-            if character >= '\u{C0}' && is_common(character) {
-                'a'
-            } else {
-                character
-            }
-        })
-    };
+    let cheap =
+        || text.chars().map(|character| if character >= '\u{C0}' && is_common(character) { 'a' } else { character });
     let composed = match form {
         Form::Keep => return true,
         Form::Nfc => is_nfc_quick(cheap()),
         Form::Nfkc => is_nfkc_quick(cheap()),
     };
     let moves = |character| {
-        character > '\u{7F}'
-            && (may_hold_ypogegrammeni(character)
-                || (form == Form::Nfkc && is_ignorable(character)))
+        character > '\u{7F}' && (may_hold_ypogegrammeni(character) || (form == Form::Nfkc && is_ignorable(character)))
     };
     composed == IsNormalized::Yes && !cheap().any(moves)
 }
@@ -228,8 +201,7 @@ fn is_collapsed(text: &str) -> bool {
         return false;
     }
     if !text.is_ascii() {
-        return !text.contains(|character: char| character != ' ' && character.is_whitespace())
-            && !text.contains("  ");
+        return !text.contains(|character: char| character != ' ' && character.is_whitespace()) && !text.contains("  ");
     }
     // As above, no early end. The only white space of ASCII besides the space is tab to carriage return.
     let bytes = text.as_bytes();

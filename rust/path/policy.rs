@@ -95,22 +95,14 @@ impl PathReason {
         match self {
             Self::NotAbsolute => "path does not start with '/', pass the whole path of the url",
             Self::BadEscape => "'%' is not followed by two hex digits, write a percent sign as %25",
-            Self::EncodedSlash => {
-                "encoded slash or backslash is refused, send a raw '/' or allow it in the policy"
-            }
+            Self::EncodedSlash => "encoded slash or backslash is refused, send a raw '/' or allow it in the policy",
             Self::Backslash => "raw backslash, write it as %5C or use '/'",
             Self::Nul => "nul character, remove it",
             Self::Control => "control character, remove it",
             Self::InvalidUtf8 => "escaped bytes are not utf-8, encode the text as utf-8 first",
-            Self::Query => {
-                "query string, pass the path without '?' and what follows or write it as %3F"
-            }
-            Self::Fragment => {
-                "fragment, pass the path without '#' and what follows or write it as %23"
-            }
-            Self::DotSegment => {
-                "dot segment is refused, resolve it first or allow it in the policy"
-            }
+            Self::Query => "query string, pass the path without '?' and what follows or write it as %3F",
+            Self::Fragment => "fragment, pass the path without '#' and what follows or write it as %23",
+            Self::DotSegment => "dot segment is refused, resolve it first or allow it in the policy",
             Self::AboveRoot => "'..' leads above the root, remove it",
         }
     }

@@ -18,7 +18,10 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
             object.call_method0("total_seconds")?.extract()?
         } else {
             object.extract().map_err(|_| {
-                PyTypeError::new_err(format!("a duration is a number of seconds or a timedelta, not {}", type_name(&object)))
+                PyTypeError::new_err(format!(
+                    "a duration is a number of seconds or a timedelta, not {}",
+                    type_name(&object)
+                ))
             })?
         };
         if seconds.is_nan() || seconds < 0.0 {
@@ -64,6 +67,12 @@ impl Secret<'_, '_> {
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
         }
     }
+}
+
+/// A number, named in the error.
+#[inline]
+pub fn number(object: &Bound<'_, PyAny>, what: &str) -> PyResult<f64> {
+    object.extract().map_err(|_| PyTypeError::new_err(format!("{what} is a number, not {}", type_name(object))))
 }
 
 /// The name of an object's type, for messages.

@@ -29,7 +29,9 @@ pub fn measure_router(router: &Bound<'_, PyRouter>, paths: Vec<String>) -> Sampl
 #[pyfunction]
 pub fn measure_cache(py: Python<'_>, cache: &Bound<'_, PyCache>, keys: Vec<String>) -> Samples {
     let cache = cache.get();
-    measure(&keys, |key| cache.cache.lock().get(key::text(key), || cache.clock.coarse(), |value| value.get().clone_ref(py)))
+    measure(&keys, |key| {
+        cache.cache.lock().get(key::text(key), || cache.clock.coarse(), |value| value.get().clone_ref(py))
+    })
 }
 
 /// Time `Limiter::admit`, client digested and clock read.

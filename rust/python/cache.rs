@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 
 use parking_lot::Mutex;
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 

@@ -200,8 +200,7 @@ pub fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
         ml_doc: M::DOC.as_ptr(),
     }));
     // SAFETY: the class is alive, the definition for ever; a failure is a null, which `_or_err` reads.
-    let method =
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition)) }?;
+    let method = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition)) }?;
     class.setattr(M::NAME.to_string_lossy(), method)
 }
 

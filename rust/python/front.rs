@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ffi::CStr;
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
@@ -52,7 +52,9 @@ impl PyFastPath {
         ];
         let clock = clocks.iter().flatten().next().map_or(Clock::System, |clock| Clock::clone(clock));
         if !clocks.into_iter().flatten().all(|other| other.is_same(&clock)) {
-            return Err(ConfigError::new_err("cache, keys and limiter go by different clocks; give all of them the same"));
+            return Err(ConfigError::new_err(
+                "cache, keys and limiter go by different clocks; give all of them the same",
+            ));
         }
         Ok(Self { router, cache, keys, limiter, clock })
     }
@@ -257,8 +259,14 @@ pub struct PyRefused {
 
 impl PyRefused {
     fn new(refusal: Refusal, table: &Table, identity: Option<Py<PyIdentity>>) -> Self {
-        let mut refused =
-            Self { status: refusal.status(), reason: refusal.reason(), retry_after: None, never: false, allow: Vec::new(), identity };
+        let mut refused = Self {
+            status: refusal.status(),
+            reason: refusal.reason(),
+            retry_after: None,
+            never: false,
+            allow: Vec::new(),
+            identity,
+        };
         match refusal {
             Refusal::Limited(Some(wait)) => refused.retry_after = Some(wait),
             Refusal::Limited(None) => refused.never = true,

@@ -1,6 +1,6 @@
 //! `Key`, and whatever else may stand for one.
 
-use pyo3::exceptions::{PyRecursionError, PyTypeError};
+use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -19,9 +19,8 @@ impl PyKey {
     fn new(parts: &Bound<'_, PyTuple>) -> PyResult<Self> {
         let mut digest = Parts::default();
         digest.sequence(parts.len());
-        for part in parts.iter_borrowed() {
-            write(&mut digest, &part, 0)?;
-        }
+        let mut writer = Writer { left: MOST };
+        parts.iter_borrowed().try_for_each(|part| writer.write(&mut digest, &part, 0))?;
         Ok(Self(digest.finish()))
     }
 
@@ -68,23 +67,70 @@ fn rare(object: &Bound<'_, PyAny>) -> PyResult<Digest> {
         return Err(PyTypeError::new_err(format!("a key is a str, bytes, int, tuple or Key, not {name}")));
     }
     let mut parts = Parts::default();
-    write(&mut parts, object, 0)?;
+    Writer { left: MOST }.write(&mut parts, object, 0)?;
     Ok(parts.finish())
 }
 
 /// Deep enough for any request body, shallow enough for any stack.
 const DEEPEST: usize = 100;
+/// More parts than any request body has; a list that holds itself many times over would have more than atoms.
+const MOST: usize = 1_000_000;
 
-fn write(parts: &mut Parts, object: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
-    if depth > DEEPEST {
-        return Err(PyRecursionError::new_err(format!("a key's parts are nested deeper than {DEEPEST}")));
+/// Writes Python objects as parts, within bounds.
+struct Writer {
+    left: usize,
+}
+
+impl Writer {
+    fn write(&mut self, parts: &mut Parts, object: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
+        if depth > DEEPEST {
+            return Err(PyRecursionError::new_err(format!("a key's parts are nested deeper than {DEEPEST}")));
+        }
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            PyValueError::new_err(format!("a key has more than {MOST} parts; digest the large ones to bytes first"))
+        })?;
+        if let Ok(tuple) = object.cast::<PyTuple>() {
+            parts.sequence(tuple.len());
+            tuple.iter_borrowed().try_for_each(|item| self.write(parts, &item, depth + 1))
+        } else if let Ok(list) = object.cast::<PyList>() {
+            parts.sequence(list.len());
+            list.iter().try_for_each(|item| self.write(parts, &item, depth + 1))
+        } else if let Ok(dict) = object.cast::<PyDict>() {
+            self.write_dict(parts, dict, depth)
+        } else {
+            write_plain(parts, object)
+        }
     }
+
+    /// Pairs are put in the order of their keys' digests: one order whatever the dict's, and no comparison in
+    /// Python.
+    fn write_dict(&mut self, parts: &mut Parts, dict: &Bound<'_, PyDict>, depth: usize) -> PyResult<()> {
+        let mut digest = |object: &Bound<'_, PyAny>| {
+            let mut parts = Parts::default();
+            self.write(&mut parts, object, depth + 1).map(|()| parts.finish())
+        };
+        let mut pairs = Vec::with_capacity(dict.len());
+        for (key, value) in dict.iter() {
+            pairs.push((digest(&key)?, digest(&value)?));
+        }
+        pairs.sort_unstable_by_key(|(key, _)| key.to_bytes());
+        parts.mapping(pairs.len());
+        for (key, value) in pairs {
+            parts.digest(key);
+            parts.digest(value);
+        }
+        Ok(())
+    }
+}
+
+fn write_plain(parts: &mut Parts, object: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Ok(text) = object.cast::<PyString>() {
         parts.text(text.to_str()?);
     } else if let Ok(value) = object.cast::<PyBool>() {
         parts.bool(value.is_true());
     } else if object.is_instance_of::<PyInt>() {
-        parts.int(object.call_method0("__int__")?.str()?.to_str()?);
+        // In hexadecimal there is no limit to the number of digits.
+        parts.int(object.call_method0("__int__")?.call_method1("__format__", ("x",))?.extract()?);
     } else if let Ok(value) = object.cast::<PyFloat>() {
         parts.float(value.value());
     } else if object.is_none() {
@@ -93,38 +139,11 @@ fn write(parts: &mut Parts, object: &Bound<'_, PyAny>, depth: usize) -> PyResult
         parts.bytes(bytes.as_bytes());
     } else if let Ok(key) = object.cast::<PyKey>() {
         parts.digest(key.get().0);
-    } else if let Ok(tuple) = object.cast::<PyTuple>() {
-        parts.sequence(tuple.len());
-        tuple.iter_borrowed().try_for_each(|item| write(parts, &item, depth + 1))?;
-    } else if let Ok(list) = object.cast::<PyList>() {
-        parts.sequence(list.len());
-        list.iter().try_for_each(|item| write(parts, &item, depth + 1))?;
-    } else if let Ok(dict) = object.cast::<PyDict>() {
-        write_dict(parts, dict, depth)?;
     } else {
         let name = type_name(object);
         return Err(PyTypeError::new_err(format!(
             "a key's part is a str, bytes, int, float, bool, None, tuple, list, dict or Key, not {name}"
         )));
-    }
-    Ok(())
-}
-
-/// Pairs are put in the order of their keys' digests: one order whatever the dict's, and no comparison in Python.
-fn write_dict(parts: &mut Parts, dict: &Bound<'_, PyDict>, depth: usize) -> PyResult<()> {
-    let digest = |object: &Bound<'_, PyAny>| {
-        let mut parts = Parts::default();
-        write(&mut parts, object, depth + 1).map(|()| parts.finish())
-    };
-    let mut pairs = Vec::with_capacity(dict.len());
-    for (key, value) in dict.iter() {
-        pairs.push((digest(&key)?.to_bytes(), digest(&value)?, digest(&key)?));
-    }
-    pairs.sort_unstable_by_key(|(order, ..)| *order);
-    parts.mapping(pairs.len());
-    for (_, value, key) in pairs {
-        parts.digest(key);
-        parts.digest(value);
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pyo3::exceptions::{PyValueError, PyTypeError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyFrozenSet, PyTzInfoAccess};
 
-use super::args::{Seconds, Secret};
+use super::args::{Seconds, Secret, type_name};
 use super::clock::{PyClock, or_system};
 use super::errors::CredentialError;
 use super::fastcall::{Args, FastMethod, Signature, needed, or_none};
@@ -102,9 +102,16 @@ impl PyKeyRing {
     }
 
     #[pyo3(signature = (old, new, grace = Seconds(Nanos(0))))]
-    fn rotate(&self, py: Python<'_>, old: Secret<'_, '_>, new: Secret<'_, '_>, grace: Seconds) -> PyResult<Option<Py<PyIdentity>>> {
+    fn rotate(
+        &self,
+        py: Python<'_>,
+        old: Secret<'_, '_>,
+        new: Secret<'_, '_>,
+        grace: Seconds,
+    ) -> PyResult<Option<Py<PyIdentity>>> {
         let now = self.clock.coarse();
-        self.ring.rotate(old.as_bytes()?, new.as_bytes()?, now.plus(grace.0), now, |identity| identity.clone_ref(py))?;
+        self.ring
+            .rotate(old.as_bytes()?, new.as_bytes()?, now.plus(grace.0), now, |identity| identity.clone_ref(py))?;
         Ok(self.ring.identify(new.as_bytes()?, || now, |identity, _| identity.clone_ref(py).0))
     }
 
@@ -118,6 +125,11 @@ impl PyKeyRing {
 
     fn __len__(&self) -> usize {
         self.ring.len()
+    }
+
+    /// A ring is there even when it is empty: `keys or None` must not switch the guard off.
+    fn __bool__(&self) -> bool {
+        true
     }
 
     fn __repr__(&self) -> String {
@@ -135,23 +147,35 @@ pub struct Identify;
 impl FastMethod for Identify {
     type Class = PyKeyRing;
     const NAME: &'static CStr = c"identify";
-    const DOC: &'static CStr = c"identify($self, secret)\n--\n\nWhose secret it is; None when it is unknown or has expired.";
+    const DOC: &'static CStr =
+        c"identify($self, secret)\n--\n\nWhose secret it is; None when it is unknown or has expired.";
 
     #[inline]
     fn call<'py>(this: &PyKeyRing, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
         const SIGNATURE: Signature<1> = Signature { names: ["secret"], required: 1, positional: 1 };
         let [secret] = args.read(&SIGNATURE)?;
         let secret = needed(secret)?.extract::<Secret<'_, '_>>()?;
-        let found = this.ring.identify(secret.as_bytes()?, || this.clock.coarse(), |identity, _| identity.clone_ref(py).0);
+        let found =
+            this.ring.identify(secret.as_bytes()?, || this.clock.coarse(), |identity, _| identity.clone_ref(py).0);
         Ok(found.map_or_else(|| or_none(py, None), |identity| identity.into_bound(py).into_any()))
     }
 }
 
 /// Time left: a duration as it is, a date by the machine's clock.
 fn read_expiry(expires: &Bound<'_, PyAny>) -> PyResult<Nanos> {
-    let Ok(date) = expires.cast::<PyDateTime>() else { return expires.extract::<Seconds>().map(|left| left.0) };
+    let Ok(date) = expires.cast::<PyDateTime>() else {
+        let wrong = |error: PyErr| {
+            let is_type = error.is_instance_of::<PyTypeError>(expires.py());
+            let message =
+                format!("expires is seconds from now, a timedelta or an aware datetime, not {}", type_name(expires));
+            if is_type { PyTypeError::new_err(message) } else { error }
+        };
+        return expires.extract::<Seconds>().map(|left| left.0).map_err(wrong);
+    };
     if date.get_tzinfo().is_none() {
-        return Err(PyValueError::new_err("expires has no time zone; pass an aware datetime, such as datetime.now(UTC)"));
+        return Err(PyValueError::new_err(
+            "expires has no time zone; pass an aware datetime, such as datetime.now(UTC)",
+        ));
     }
     let ends: f64 = date.call_method0("timestamp")?.extract()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());

@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyValueError, PyTypeError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
-use super::args::Seconds;
+use super::args::{Seconds, number};
 use super::clock::{PyClock, or_system};
 use super::errors::ConfigError;
 use super::fastcall::{Args, FastMethod, Signature, needed};
@@ -40,7 +40,9 @@ impl PyQuota {
                 QuotaError::Amount => format!("a quota is a finite number above zero per period, not {n}"),
                 QuotaError::Period => "a quota's period is a finite time above zero".to_owned(),
                 QuotaError::Burst => format!("a quota's burst is a finite number above zero, not {burst}"),
-                QuotaError::TooSlow => format!("a bucket of {burst} would take more than a century to fill; allow more, or a smaller burst"),
+                QuotaError::TooSlow => format!(
+                    "a bucket of {burst} would take more than a century to fill; allow more, or a smaller burst"
+                ),
             })
         })?;
         Ok(Self { n, per: per.as_secs(), burst, quota })
@@ -67,7 +69,8 @@ fn read_period(per: &Bound<'_, PyAny>) -> PyResult<Nanos> {
         "hour" => 3_600,
         "day" => 86_400,
         other => {
-            let message = format!("per is \"second\", \"minute\", \"hour\", \"day\" or a number of seconds, not {other:?}");
+            let message =
+                format!("per is \"second\", \"minute\", \"hour\", \"day\" or a number of seconds, not {other:?}");
             return Err(ConfigError::new_err(message));
         }
     };
@@ -134,14 +137,15 @@ pub struct Admit;
 impl FastMethod for Admit {
     type Class = PyRateLimiter;
     const NAME: &'static CStr = c"admit";
-    const DOC: &'static CStr = c"admit($self, client, cost=1.0)\n--\n\n0.0 when admitted; else the seconds to wait, and nothing was taken.";
+    const DOC: &'static CStr =
+        c"admit($self, client, cost=1.0)\n--\n\n0.0 when admitted; else the seconds to wait, and nothing was taken.";
 
     #[inline]
     fn call<'py>(this: &PyRateLimiter, py: Python<'py>, args: Args<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
         const SIGNATURE: Signature<2> = Signature { names: ["client", "cost"], required: 1, positional: 2 };
         let [client, cost] = args.read(&SIGNATURE)?;
         let client = needed(client)?.extract::<AnyKey>()?;
-        let cost = cost.map_or(Ok(1.0), |cost| cost.extract::<f64>())?;
+        let cost = cost.map_or(Ok(1.0), |cost| number(&cost, "cost"))?;
         check_tokens("cost", cost)?;
         let wait = match this.limiter.admit(client.0, cost, this.clock.precise()) {
             Admission::Admitted => 0.0,

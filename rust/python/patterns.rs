@@ -2,8 +2,9 @@
 
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
+use super::args::type_name;
 use super::router::read_pattern;
 use crate::ids::PatternId;
 use crate::pattern::PatternSet;
@@ -17,8 +18,16 @@ pub struct PyPatternSet(PatternSet);
 impl PyPatternSet {
     #[new]
     fn new(patterns: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let wrong = || {
+            let name = type_name(patterns);
+            PyTypeError::new_err(format!("patterns is a list of texts and compiled patterns, not {name}"))
+        };
+        if patterns.is_instance_of::<PyString>() {
+            let message = format!("patterns is a list, not one text; write [{}]", patterns.repr()?);
+            return Err(PyTypeError::new_err(message));
+        }
         let mut all = Vec::new();
-        for item in patterns.try_iter()? {
+        for item in patterns.try_iter().map_err(|_| wrong())? {
             match read_pattern(&item?)? {
                 Pattern::Text(text) => all.push((text, crate::pattern::PatternFlags::default())),
                 Pattern::Regex(text, flags) => all.push((text, flags)),

@@ -10,7 +10,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
-use super::args::type_name;
+use super::args::{number, type_name};
+use super::errors::RouteError;
 use super::fastcall::{Args, FastMethod, Signature, given, needed, or_none, text};
 use super::matched::{Located, NO_SPAN, PyMatch, PyStep, RouteInfo};
 use super::{normalize, record};
@@ -313,11 +314,26 @@ fn read_route(item: &Bound<'_, PyAny>) -> PyResult<Route<Target>> {
     }
     route.access = Access {
         public: item.getattr("public")?.is_truthy()?,
-        share: if item.getattr("share")?.eq("tenant")? { Share::Tenant } else { Share::Identity },
-        scopes: read_texts(&item.getattr("scopes")?, "scopes")?.unwrap_or_default().into_iter().map(Into::into).collect(),
-        cost: item.getattr("cost")?.extract()?,
+        share: read_share(&item.getattr("share")?, &path)?,
+        scopes: read_texts(&item.getattr("scopes")?, "scopes")?
+            .unwrap_or_default()
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        cost: number(&item.getattr("cost")?, "a route's cost")?,
     };
     Ok(route)
+}
+
+fn read_share(share: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<Share> {
+    match share.extract::<&str>() {
+        Ok("identity") => Ok(Share::Identity),
+        Ok("tenant") => Ok(Share::Tenant),
+        _ => {
+            let (path, share) = (path.repr()?, share.repr()?);
+            Err(RouteError::new_err(format!("route {path} has share={share}; it is \"identity\" or \"tenant\"")))
+        }
+    }
 }
 
 /// An iterable of texts; a single text is nearly always a mistake, and is taken for one.
@@ -329,7 +345,16 @@ pub fn read_texts(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Option<Vec<
         let message = format!("{what} is a list of texts, not one text; write [{}]", object.repr()?);
         return Err(PyTypeError::new_err(message));
     }
-    object.try_iter()?.map(|text| text?.extract()).collect::<PyResult<_>>().map(Some)
+    let wrong = |found: &Bound<'_, PyAny>, part: &str| {
+        PyTypeError::new_err(format!("{what} is a list of texts, {part} {}", type_name(found)))
+    };
+    let items = object.try_iter().map_err(|_| wrong(object, "not"))?;
+    let read = |item: PyResult<Bound<'_, PyAny>>| {
+        let item = item?;
+        let is_text = item.is_instance_of::<PyString>();
+        item.extract().map_err(|error| if is_text { error } else { wrong(&item, "and one of them is") })
+    };
+    items.map(read).collect::<PyResult<_>>().map(Some)
 }
 
 /// A text, or a compiled regular expression with its flags.
@@ -347,6 +372,7 @@ pub fn read_pattern(object: &Bound<'_, PyAny>) -> PyResult<Pattern> {
     let flags: u32 = flags.extract()?;
     let has = |bit: u32| flags & bit != 0;
     // The values of re.IGNORECASE and its like, part of Python's documented interface for decades.
-    let flags = PatternFlags { ignore_case: has(2), multi_line: has(8), dot_all: has(16), verbose: has(64), ascii: has(256) };
+    let flags =
+        PatternFlags { ignore_case: has(2), multi_line: has(8), dot_all: has(16), verbose: has(64), ascii: has(256) };
     Ok(Pattern::Regex(text.to_str()?.to_owned(), flags))
 }

@@ -1,0 +1,117 @@
+"""Never run, only type-checked: the types are what a user expects of them."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal, assert_never, assert_type
+
+from fastcascade import (
+    Cache,
+    CacheStats,
+    Clock,
+    FastPath,
+    Hit,
+    Identity,
+    Key,
+    KeyRing,
+    Match,
+    PathPolicy,
+    PatternSet,
+    Quota,
+    RateLimiter,
+    Refused,
+    Route,
+    Routed,
+    Router,
+    Step,
+    TextPolicy,
+)
+
+Handler = Callable[[dict[str, str]], bytes]
+
+
+def routers(handler: Handler) -> None:
+    """A router is generic in its target, from each kind of table."""
+    by_mapping = Router({"/users/{id}": 1, re.compile(r"^/x+$"): 2})
+    assert_type(by_mapping, Router[int])
+    assert_type(by_mapping.match("/users/7"), Match[int] | None)
+    assert_type(by_mapping.lookup("/users/7", "GET"), int | None)
+    assert_type(by_mapping.match_many(["/a"], method="GET"), list[Match[int] | None])
+    assert_type(by_mapping.explain("/a"), list[Step])
+    assert_type(by_mapping.allowed("/a"), tuple[str, ...])
+    by_routes: Router[Handler] = Router([Route("/a", handler, ("GET",), scopes=["read"], share="tenant", cost=2)])
+    by_routes.replace({"/b": handler})
+    if (match := by_routes.match("/a")) is not None:
+        assert_type(match.target, Handler)
+        assert_type(match.params, dict[str, str])
+        assert_type(match.by, Literal["exact", "prefix", "regex", "wildcard"])
+    empty: Router[str] = Router({}, normalize=PathPolicy(trailing_slash="strip"))
+    Router[str]({"hello {name}": "greet"}, normalize=TextPolicy(form="nfc"))
+    assert_type(len(empty), int)
+
+
+def wrong(router: Router[int], cache: Cache[str]) -> None:
+    """Each of these is a mistake that a type checker finds; an unused `ignore` would be one as well."""
+    router.match(b"/a")  # type: ignore[arg-type]
+    router.replace({"/a": "text"})  # type: ignore[arg-type]
+    cache.put("a", 1)  # type: ignore[arg-type]
+    cache.get(1.5)  # type: ignore[call-overload]
+    PathPolicy(trailing_slash="drop")  # type: ignore[arg-type]
+    Quota(1, per="week")  # type: ignore[arg-type]
+    Route("/a", 1, share="all")  # type: ignore[arg-type]
+
+
+def caches() -> None:
+    """A cache is generic in its value, and `get` in its default."""
+    cache = Cache[bytes](max_items=10, ttl=timedelta(minutes=1), stale_for=5, policy="lru", clock=Clock())
+    assert_type(cache.get("k"), bytes | None)
+    assert_type(cache.get("k", None), bytes | None)
+    assert_type(cache.get(("k", 1), 0), bytes | int)
+    assert_type(cache.peek(Key("k")), tuple[bytes, Literal["fresh", "stale"]] | None)
+    assert_type(cache.put(b"k", b"v", ttl=1, weight=2, tags={"t"}), bool)
+    assert_type(cache.invalidate("t"), int)
+    assert_type(cache.stats(), CacheStats)
+    assert_type(cache.stats().hit_ratio, float)
+    assert_type("k" in cache, bool)
+
+
+def guards(clock: Clock) -> None:
+    """Limiter and key ring take what their signatures say."""
+    limiter = RateLimiter(Quota(100, per="minute", burst=20), max_clients=1_000, clock=clock)
+    assert_type(limiter.admit("ann", cost=0.5), float)
+    assert_type(limiter.settle(7, reserved=100, used=80), None)
+    ring = KeyRing(clock=clock)
+    assert_type(ring.add("s", "ann", ["read"], "acme", datetime.now(UTC)), Identity)
+    assert_type(ring.rotate("s", b"t", timedelta(hours=1)), Identity)
+    assert_type(ring.identify("s"), Identity | None)
+    assert_type(PatternSet(["a", re.compile("b")]).first("b"), int | None)
+
+
+def answer(front: FastPath[Handler], path: str) -> tuple[int, object]:
+    """Every answer of a front is one of three, and a checker knows it."""
+    result = front.take(path, "GET", credential=b"s", client="c", vary=Key("de"))
+    match result:
+        case Hit(value):
+            return 200, value
+        case Routed(target, params, by):
+            assert_type(target, Handler)
+            assert_type(params, dict[str, str])
+            assert_type(by, Literal["exact", "prefix", "regex", "wildcard"])
+            assert_type(result.key, Key | None)
+            return 200, target(params)
+        case Refused(429, reason):
+            assert_type(result.retry_after, float | None)
+            return 429, reason
+        case Refused(status, reason):
+            assert_type(status, Literal[400, 401, 403, 404, 405, 429])
+            assert_type(reason, str)
+            return status, result.allow
+        case _ as never:
+            assert_never(never)
+
+
+def parts(front: FastPath[int]) -> None:
+    """A front gives back its parts with their types."""
+    assert_type(front.router, Router[int])
+    assert_type(front.limiter, RateLimiter | None)
+    assert_type(front.keys, KeyRing | None)
