@@ -141,12 +141,12 @@ impl<T> Compiler<T> {
     fn bring_into_form(&self, text: &str, parts: &mut [Part]) -> Result<(), BuildError> {
         match &self.normalize {
             Normalize::Verbatim => Ok(()),
-            Normalize::Path(policy) => normalize_literals(text, parts, policy),
+            Normalize::Path(policy) => normalize_literals(text, parts, *policy),
             Normalize::Text(policy) => {
                 let last = parts.len().saturating_sub(1);
                 for (at, part) in parts.iter_mut().enumerate() {
                     let Part::Literal(literal) = part else { continue };
-                    *literal = fold_inside(literal, policy, at > 0, at < last);
+                    *literal = fold_inside(literal, *policy, at > 0, at < last);
                 }
                 Ok(())
             }
@@ -267,13 +267,13 @@ fn unreadable(route: &str, position: usize, reason: &'static str) -> BuildError 
 }
 
 /// Bring a template's literals into form together, each param standing as a character that no path changes.
-fn normalize_literals(text: &str, parts: &mut [Part], policy: &PathPolicy) -> Result<(), BuildError> {
+fn normalize_literals(text: &str, parts: &mut [Part], policy: PathPolicy) -> Result<(), BuildError> {
     const PARAM: char = '\u{f8ff}';
     let refused =
         |position| unreadable(text, position, "is a path that its own policy refuses, or loses a param by it");
     let stand_in = |part: &Part| if let Part::Literal(text) = part { text.clone() } else { PARAM.to_string() };
     let joined: String = parts.iter().map(stand_in).collect();
-    let normal = path::normalize(&joined, policy).map_err(|error| refused(error.position))?;
+    let normal = path::normalize(&joined, &policy).map_err(|error| refused(error.position))?;
     let mut normal = normal.split(PARAM).filter(|literal| !literal.is_empty());
     let last = parts.len() - 1;
     for (at, part) in parts.iter_mut().enumerate() {
@@ -290,9 +290,9 @@ fn normalize_literals(text: &str, parts: &mut [Part], policy: &PathPolicy) -> Re
 
 /// Fold a literal that has something before or behind it: there a space at its edge is part of it, which
 /// folding by itself would trim.
-fn fold_inside(literal: &str, policy: &text::TextPolicy, before: bool, behind: bool) -> String {
+fn fold_inside(literal: &str, policy: text::TextPolicy, before: bool, behind: bool) -> String {
     let space = |edge: bool, c: Option<char>| if edge && c.is_some_and(char::is_whitespace) { " " } else { "" };
-    let folded = text::fold(literal, policy);
+    let folded = text::fold(literal, &policy);
     if !policy.collapse_space || folded.is_empty() {
         return folded.into_owned();
     }

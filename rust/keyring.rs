@@ -144,14 +144,14 @@ impl<I: AsRef<Identity>> KeyRing<I> {
             self.any_expires.store(true, Ordering::Relaxed);
         }
         let mut entries = self.entries.write();
-        let expired = match entries.find_entry(probe(&tag), |entry| same(&entry.tag, &tag)) {
+        let former = match entries.find_entry(probe(&tag), |entry| same(&entry.tag, &tag)) {
             Ok(found) if found.get().expires > now => return Err(KeyringError::Known),
             Ok(found) => Some(found.remove().0),
             Err(_) => None,
         };
         entries.insert_unique(probe(&tag), Entry { tag, expires, identity, marks }, |entry| probe(&entry.tag));
         drop(entries);
-        drop(expired);
+        drop(former);
         Ok(())
     }
 

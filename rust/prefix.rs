@@ -132,7 +132,7 @@ struct View<'t> {
 
 impl View<'_> {
     /// The child whose label the text goes on with at `at`, and where that label ends.
-    #[inline(always)]
+    #[inline]
     fn step(&self, node: &Node, text: &[u8], at: usize) -> Option<(u32, usize)> {
         let byte = *text.get(at)?;
         let (first, count) = node.children;
@@ -153,7 +153,7 @@ impl View<'_> {
 
 /// Whether two texts of one length are equal. Labels are a few bytes long, for which calling `memcmp` costs more
 /// than comparing them eight at a time and then one.
-#[inline(always)]
+#[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     let ((a8, a), (b8, b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
@@ -164,7 +164,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 /// How far the segment goes: up to the next slash, or to the end. Eight bytes at a time, since segments are
 /// some ten bytes long: too short for a search that first picks its vector instructions.
-#[inline(always)]
+#[inline]
 fn segment_len(text: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);

@@ -75,7 +75,7 @@ impl Tags {
     /// When it does not.
     pub fn validate(&self) {
         let forward: usize = self.slots.values().map(HashSet::len).sum();
-        let backward: usize = self.of.values().map(|tags| tags.len()).sum();
+        let backward: usize = self.of.values().map(SmallVec::len).sum();
         assert_eq!(forward, backward, "tags and entries disagree");
         for (slot, tags) in &self.of {
             assert!(tags.iter().all(|id| self.slots[id].contains(slot)), "an entry's tag does not know the entry");
@@ -88,7 +88,7 @@ impl Tags {
             return *id;
         }
         let id = self.next;
-        self.next = self.next + 1;
+        self.next += 1;
         self.ids.insert(tag.into(), id);
         self.names.insert(id, tag.into());
         id

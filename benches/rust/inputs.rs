@@ -88,7 +88,8 @@ pub fn paths_of(templates: &[String]) -> Vec<String> {
         let mut parts = template.split('{');
         let mut path = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            path += &format!("v{:x}", dice.below(1 << 30));
+            let value = format!("v{:x}", dice.below(1 << 30));
+            path.push_str(&value);
             path += part.split_once('}').map_or("", |(_, rest)| rest);
         }
         path
@@ -155,7 +156,8 @@ pub fn cache_key(number: usize) -> Digest {
 /// A limiter that seldom refuses, and clients it knows.
 pub fn limiter(clients: usize) -> (Limiter, Vec<Digest>) {
     let quota = Quota::new(1e6, Nanos(1_000_000_000), 1e6).expect("the quota is good");
-    let (limiter, clients) = (Limiter::new(quota, clients * 4), (0..clients).map(|client| key::int(client as i64)));
+    let (limiter, clients) =
+        (Limiter::new(quota, clients * 4), (0..clients).map(|client| key::text(&client.to_string())));
     let clients: Vec<Digest> = clients.collect();
     for client in &clients {
         limiter.admit(*client, 1.0, Nanos(1));

@@ -186,7 +186,7 @@ impl<'a, 'py> Parts<'a, 'py> {
 /// The default a caller gave, or None.
 #[inline]
 pub fn or_none<'py>(py: Python<'py>, default: Option<Borrowed<'_, 'py, PyAny>>) -> Bound<'py, PyAny> {
-    default.map_or_else(|| py.None().into_bound(py), |default| default.to_owned())
+    default.map_or_else(|| py.None().into_bound(py), Borrowed::to_owned)
 }
 
 /// Give a class a method. Called once, when the module is made.

@@ -130,7 +130,7 @@ impl FastMethod for Take {
             Signature { names: ["path", "method", "credential", "client", "vary"], required: 1, positional: 4 };
         let [path, method, credential, client, vary] = args.read(&SIGNATURE)?;
         let raw = needed(path)?;
-        let credential = given(credential).map(|secret| secret.extract::<Secret<'_, '_>>()).transpose()?;
+        let credential = given(credential).map(Borrowed::extract::<Secret<'_, '_>>).transpose()?;
         let ask = Ask {
             path: text(raw, "path")?,
             method: given(method).map_or(Ok("GET"), |method| text(method, "method"))?,
@@ -146,7 +146,7 @@ impl FastMethod for Take {
             Decision::Hit(value) => record::new(py, PyHit { value, identity }),
             Decision::Routed { found, path, key, stale } => {
                 let raw = raw.cast::<PyString>()?;
-                let located = table.locate(found, &path, &raw)?;
+                let located = table.locate(found, path, &raw)?;
                 record::new(py, PyRouted { located, identity, key, stale })
             }
             Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),

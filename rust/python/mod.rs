@@ -4,9 +4,9 @@
 //! is dropped after its lock. So the module needs no GIL.
 
 // Python's protocol methods and constants have the names and arguments that the protocol gives them.
-#![allow(clippy::unused_self, clippy::unnecessary_wraps, non_upper_case_globals)]
+#![allow(clippy::unused_self, clippy::unnecessary_wraps, clippy::trivially_copy_pass_by_ref, non_upper_case_globals)]
 // These types are seen from Python alone, where `__repr__` is what is printed; `_core.pyi` documents them.
-#![allow(missing_debug_implementations, missing_docs)]
+#![allow(missing_debug_implementations, missing_docs, clippy::missing_errors_doc)]
 
 mod args;
 mod bench;

@@ -61,14 +61,14 @@ impl Table {
 
     /// A route with its params in one path; `raw` is the path as Python has it.
     #[inline]
-    pub fn locate(&self, found: Found, path: &Cow<'_, str>, raw: &Bound<'_, PyString>) -> PyResult<Located> {
+    pub fn locate(&self, found: Found, path: Cow<'_, str>, raw: &Bound<'_, PyString>) -> PyResult<Located> {
         let py = raw.py();
         let info = self.prepared(py, found.route, found.by)?.info.clone_ref(py);
-        let spans = if found.by == By::Regex { self.group_spans(found.route, path) } else { found.spans };
+        let spans = if found.by == By::Regex { self.group_spans(found.route, &path) } else { found.spans };
         let params = (!spans.is_empty()).then(|| {
             let path = match path {
                 Cow::Borrowed(_) => raw.clone(),
-                Cow::Owned(path) => PyString::new(py, path),
+                Cow::Owned(path) => PyString::new(py, &path),
             };
             (path.unbind(), spans)
         });
@@ -187,7 +187,7 @@ fn find_one<'py>(table: &Table, path: Borrowed<'_, 'py, PyAny>, method: MethodSe
         Some(found) if !table.has_params(&found) => {
             Ok(table.prepared(py, found.route, found.by)?.plain.bind(py).clone())
         }
-        Some(found) => record::new(py, PyMatch(table.locate(found, &path, &raw)?)),
+        Some(found) => record::new(py, PyMatch(table.locate(found, path, &raw)?)),
         None => Ok(or_none(py, None)),
     }
 }

@@ -40,7 +40,7 @@ fn every_type_is_shared_and_unwinds() {
         ids::PatternId, ids::Nanos, key::Digest, key::Parts, keyring::Identity, keyring::KeyringError, keyring::Marks, lru::Lru,
         method::MethodSet, method::Methods, method::MethodError, path::TrailingSlash, path::EncodedSlash,
         path::DotSegments, path::PathPolicy, path::PathReason, path::PathError, pattern::PatternFlags,
-        pattern::PatternError, pattern::PatternSet, PatternStats, policy::Slot, policy::List, prefix::Tree, route::Pattern,
+        pattern::PatternError, pattern::PatternSet, pattern::PatternStats, policy::Slot, policy::List, prefix::Tree, route::Pattern,
         route::Share, route::Access, route::Route<u8>, router::By, router::Normalize, router::Found, router::Step,
         router::Outcome, router::Router<u8>, slab::Slab<u8>, tags::Tags, template::Part, template::TemplateError,
         text::Form, text::TextPolicy,
