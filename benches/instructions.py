@@ -31,12 +31,15 @@ KEPT = HERE / "instructions.json"
 WORSE = 1.10
 ENOUGH = 8_000_000
 FIRST_TRY = 2_000
-MISSING = "valgrind is not installed: apt-get install valgrind, dnf install valgrind, or leave this check to another machine"
+MISSING = (
+    "valgrind is not installed: apt-get install valgrind, dnf install valgrind, or leave this check to another machine"
+)
 
 Command = Callable[[str, int], list[str]]
 
 
 def main() -> int:
+    """Count, compare or keep, and say by the exit code what came of it."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("cases", nargs="*", help="the cases to count; by default all")
     options.add_argument("--only", choices=["rust", "python"], help="one side alone")
@@ -48,7 +51,7 @@ def main() -> int:
         return 2
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     sides = {side: commands(side, asked.hot) for side in ("rust", "python") if asked.only in (None, side)}
-    new = {"versions": versions(), **{side: count(*sides[side], asked.cases) for side in sides}}
+    new = {"versions": versions(), **{side: count(*sides[side], asked.cases, kept.get(side, {})) for side in sides}}
     print_versions(kept.get("versions", {}), new["versions"])
     worse = sum(compare(side, kept.get(side, {}), new[side]) for side in sides)
     if asked.write:
@@ -80,25 +83,23 @@ def build() -> Path:
     return Path(next(message["executable"] for message in reversed(messages) if message.get("executable")))
 
 
-def count(command: Command, names: list[str], wanted: list[str]) -> dict[str, float]:
+def count(command: Command, names: list[str], wanted: list[str], kept: dict[str, float]) -> dict[str, float]:
     """Instructions of one call in each case, the empty loop's taken off."""
-    counts = {case: per_call(command, case) for case in names if case == "empty" or not wanted or case in wanted}
+    asked = [case for case in names if case == "empty" or not wanted or case in wanted]
+    counts = {case: per_call(command, case, kept.get(case)) for case in asked}
     empty = counts.pop("empty")
     return {case: round(instructions - empty, 1) for case, instructions in counts.items()}
 
 
-def per_call(command: Command, case: str) -> float:
-    """Instructions of one turn of the loop: a first try finds out how many calls are enough."""
-    calls = FIRST_TRY
-    rough = difference(command, case, calls) / calls
-    enough = int(ENOUGH / max(rough, 1.0))
-    if enough <= calls:
-        return rough
-    calls = min(enough, 1_000_000)
+def per_call(command: Command, case: str, kept: float | None) -> float:
+    """Instructions of one turn of the loop; without a kept count a first try finds out how many calls are enough."""
+    rough = kept if kept is not None else difference(command, case, FIRST_TRY) / FIRST_TRY
+    calls = min(max(int(ENOUGH / max(rough, 1.0)), 100), 200_000)
     return difference(command, case, calls) / calls
 
 
 def difference(command: Command, case: str, calls: int) -> int:
+    """Instructions of so many calls, start and setup taken off."""
     return total(command(case, 2 * calls)) - total(command(case, calls))
 
 
@@ -115,6 +116,8 @@ def total(command: list[str]) -> int:
 
 
 def versions() -> dict[str, str]:
+    """What else the counts depend on."""
+
     def first_line(*command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
 
@@ -128,9 +131,9 @@ def versions() -> dict[str, str]:
 
 def print_versions(before: dict[str, str], after: dict[str, str]) -> None:
     """Say what else has changed: other versions count otherwise."""
-    for what in before:
-        if before[what] != after.get(what):
-            print(f"{what}: {before[what]} before, {after.get(what)} now")
+    for what, was in before.items():
+        if was != after.get(what):
+            print(f"{what}: {was} before, {after.get(what)} now")
 
 
 def compare(side: str, before: dict[str, float], after: dict[str, float]) -> int:

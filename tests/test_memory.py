@@ -373,7 +373,7 @@ class Node:
         self.held: Any = None
 
 
-def cycles() -> Iterator[tuple[str, Callable[[Node], object]]]:
+def cycles() -> Iterator[tuple[str, Callable[[Node], object]]]:  # noqa: C901 - a list, each way in its own function
     """Every way in which what is kept can hold what keeps it."""
 
     def in_cache(node: Node) -> object:

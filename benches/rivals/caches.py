@@ -110,7 +110,7 @@ class _Filled:
         from theine import Cache
 
         cache = Cache(len(self.names) * 2)
-        self._fill(lambda name, value: cache.set(name, value))
+        self._fill(cache.set)
         time.sleep(0.5)  # its maintenance runs in a thread
         return Inline("get(a)[0]", get=cache.get)
 

@@ -47,7 +47,7 @@ def hand_inlined(world: World) -> Take:
         if methods is None:
             methods = longest(path, None)
             if methods is None:
-                for search, methods in regexes:
+                for search, methods in regexes:  # noqa: B007 - read after the loop
                     if search(path):
                         break
                 else:
@@ -227,8 +227,10 @@ def starlette(world: World) -> Callable[[str, str], str | int]:
 
     # First match wins there, so the order is ours: exact paths, then prefixes from the longest down.
     routes = [(Route(path, endpoint, methods=["GET"]), target) for path, target in world.exact.items()]
-    for prefix in sorted(world.prefixes, key=len, reverse=True):
-        routes.append((Route(f"{prefix}{{rest:path}}", endpoint, methods=["GET"]), world.prefixes[prefix]))
+    routes += [
+        (Route(f"{prefix}{{rest:path}}", endpoint, methods=["GET"]), world.prefixes[prefix])
+        for prefix in sorted(world.prefixes, key=len, reverse=True)
+    ]
     otherwise = _or_regex(world)
 
     def match(path: str, method: str) -> str | int:

@@ -157,7 +157,7 @@ def _ready(contender: Contender, job: Job) -> _Ready:
             got = contender.answer(one(*arg) if arity > 1 else one(arg))
             usable.append(plain)
             wrong += not contender.same(got, want)
-        except Exception as error:  # a router that raises for "no match" has disagreed, not crashed
+        except Exception as error:  # noqa: BLE001 - a router that raises for "no match" has disagreed, not crashed
             last = f"{type(error).__name__}: {error}"
     notes = [contender.note] if contender.note else []
     if wrong or last:
@@ -207,7 +207,7 @@ def ns_per_call(
             ready.append(_ready(contender, job))
         except Missing as why:
             absent.append({"name": contender.name, "role": contender.role, "absent": str(why)})
-        except Exception as why:  # one rival that breaks must not take the table with it
+        except Exception as why:  # noqa: BLE001 - one rival that breaks must not take the table with it
             text = f"failed: {type(why).__name__}: {why}"
             absent.append({"name": contender.name, "role": contender.role, "absent": text[:200]})
     empty = {arity: _empty(job, arity) for arity in {item.arity for item in ready}}

@@ -110,9 +110,7 @@ def main(quick: bool) -> dict[str, Any]:
 
 def _verdict(rows: list[dict[str, Any]]) -> None:
     if "fastcascade second" in rows[0]:
-        at_or_above = sum(
-            row["fastcascade second"] >= max(row[n] for n in ("LRU", "S3-FIFO", "SIEVE")) for row in rows
-        )
+        at_or_above = sum(row["fastcascade second"] >= max(row[n] for n in ("LRU", "S3-FIFO", "SIEVE")) for row in rows)
         print(f"fastcascade second at or above the best of LRU, S3-FIFO, SIEVE on {at_or_above} of {len(rows)}")
 
 

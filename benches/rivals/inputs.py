@@ -87,8 +87,9 @@ def _renamed(segments: Sequence[str], names: dict[str, str]) -> str:
             while name in taken:  # the name another route gave this place is used earlier in this path
                 name += "_"
             taken.add(name)
-            segment = "{" + name + "}"
-        out.append(segment)
+            out.append("{" + name + "}")
+        else:
+            out.append(segment)
     return "/".join(out)
 
 
@@ -162,7 +163,7 @@ TRACES = (
 
 def trace(name: str) -> list[int]:
     """The keys of a cache trace, in order of access."""
-    import numpy
+    import numpy as np
 
-    with numpy.load(data() / "traces" / f"{name}.npz") as file:
+    with np.load(data() / "traces" / f"{name}.npz") as file:
         return file["keys"].tolist()

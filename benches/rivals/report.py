@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -55,5 +56,5 @@ def save(tables: dict[str, Any], path: str | None) -> None:
             "cores": os.cpu_count(),
             "load": os.getloadavg(),
         }
-        with open(path, "w", encoding="utf-8") as file:
+        with Path(path).open("w", encoding="utf-8") as file:
             json.dump({"about": about, "tables": tables}, file, indent=1)

@@ -29,7 +29,10 @@ pub struct PyCache {
 #[pymethods]
 impl PyCache {
     #[new]
-    #[pyo3(signature = (max_items = None, max_weight = None, ttl = None, stale_for = Seconds(Nanos(0)), policy = "lru", *, clock = None))]
+    #[pyo3(
+        signature = (max_items = None, max_weight = None, ttl = None, stale_for = Seconds(Nanos(0)), policy = "lru", *, clock = None),
+        text_signature = "(max_items=None, max_weight=None, ttl=None, stale_for=0.0, policy='lru', *, clock=None)"
+    )]
     fn new(
         max_items: Option<usize>,
         max_weight: Option<u64>,
@@ -63,7 +66,10 @@ impl PyCache {
         }
     }
 
-    #[pyo3(signature = (key, value, ttl = None, weight = 1, tags = None))]
+    #[pyo3(
+        signature = (key, value, ttl = None, weight = 1, tags = None),
+        text_signature = "($self, key, value, ttl=None, weight=1, tags=())"
+    )]
     fn put(
         &self,
         key: AnyKey,

@@ -19,7 +19,7 @@ pub struct PyClock {
 #[pymethods]
 impl PyClock {
     #[new]
-    #[pyo3(signature = (start = Seconds(Nanos(1_000_000_000_000))))]
+    #[pyo3(signature = (start = Seconds(Nanos(1_000_000_000_000))), text_signature = "(start=1000.0)")]
     fn new(start: Seconds) -> Self {
         let time = Arc::new(AtomicU64::new(start.0.0));
         Self { clock: Clock::Manual(Arc::clone(&time)), time }

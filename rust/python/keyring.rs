@@ -80,7 +80,10 @@ impl PyKeyRing {
         Self { ring: KeyRing::default(), clock: or_system(clock) }
     }
 
-    #[pyo3(signature = (secret, identity, scopes = None, tenant = None, expires = None))]
+    #[pyo3(
+        signature = (secret, identity, scopes = None, tenant = None, expires = None),
+        text_signature = "($self, secret, identity, scopes=(), tenant=None, expires=None)"
+    )]
     fn add(
         &self,
         py: Python<'_>,
@@ -101,7 +104,7 @@ impl PyKeyRing {
         Ok(identity.0)
     }
 
-    #[pyo3(signature = (old, new, grace = Seconds(Nanos(0))))]
+    #[pyo3(signature = (old, new, grace = Seconds(Nanos(0))), text_signature = "($self, old, new, grace=0.0)")]
     fn rotate(
         &self,
         py: Python<'_>,

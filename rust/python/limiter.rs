@@ -31,7 +31,7 @@ pub struct PyQuota {
 #[pymethods]
 impl PyQuota {
     #[new]
-    #[pyo3(signature = (n, per = None, burst = None))]
+    #[pyo3(signature = (n, per = None, burst = None), text_signature = "(n, per='second', burst=None)")]
     fn new(n: f64, per: Option<&Bound<'_, PyAny>>, burst: Option<f64>) -> PyResult<Self> {
         let per = per.map_or(Ok(Nanos(1_000_000_000)), read_period)?;
         let burst = burst.unwrap_or(n);

@@ -21,13 +21,18 @@ __all__ = ["main"]
 class Command(Protocol):
     """What each command's file offers."""
 
-    SUMMARY: str
+    @property
+    def SUMMARY(self) -> str:  # noqa: N802 - a module's constant
+        """What it is for."""
+        ...
 
     def add_arguments(self, parser: argparse.ArgumentParser, /) -> None:
         """Its options."""
+        ...
 
     def execute(self, args: argparse.Namespace, /) -> int:
         """Do it; the exit code."""
+        ...
 
 
 COMMANDS: dict[str, Command] = {"demo": demo, "bench": bench}

@@ -60,8 +60,8 @@ def workload(table: Table, rng: random.Random) -> Workload:
         pools[fallen] = strays(routers[fallen], method, fallen, PATHS, rng)
     mix = mixed(pools, MIX, PATHS * 5, rng)
     others = sum(1 for line in table.lines if line.methods and method not in line.methods)
-    there = {kind: share for kind, share in MIX.items() if pools[kind]}
-    shares = {kind: share / sum(there.values()) for kind, share in there.items()}
+    there: dict[Kind, float] = {kind: share for kind, share in MIX.items() if pools[kind]}
+    shares: dict[Kind, float] = {kind: share / sum(there.values()) for kind, share in there.items()}
     return Workload(table, method, pools, routers, notes, mix, shares, barren, others)
 
 

@@ -59,10 +59,10 @@ class Pairing:
         chosen = rng.choices(self.pool, k=self.calls)
         for ours in (True, False) if len(self.spent) % 2 else (False, True):
             # Not counted: others have had the processor's caches meanwhile.
-            self._slice(rng.choices(self.pool, k=self.calls), ours)
-            (self.ours_spent if ours else self.spent).append(self._slice(chosen, ours))
+            self._slice(rng.choices(self.pool, k=self.calls), ours=ours)
+            (self.ours_spent if ours else self.spent).append(self._slice(chosen, ours=ours))
 
-    def _slice(self, chosen: Sequence[bytes], ours: bool) -> float:
+    def _slice(self, chosen: Sequence[bytes], *, ours: bool) -> float:
         args = (self.ours_convert if ours else self.convert)(fresh(chosen))
         arity = self.ours_arity if ours else self.arity
         run = loop_params if ours and self.read_params else loop
@@ -80,7 +80,8 @@ class Pairing:
 
 def loop_params(fn: Callable[..., Any], args: Sequence[Any], arity: int) -> int:
     """Like `loop`, the params read too: the rivals always make them."""
-    assert arity == 2
+    if arity != 2:
+        raise ValueError(f"params are read of calls with 2 arguments, not {arity}")
     start = loop_clock()
     for a, b in args:
         fn(a, b).params  # noqa: B018

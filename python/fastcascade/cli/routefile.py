@@ -1,10 +1,10 @@
-"""A route table as text: one route a line, or a JSON mapping; what is wrong in it is said with its line.
+r"""A route table as text: one route a line, or a JSON mapping; what is wrong in it is said with its line.
 
 # a comment
 GET /users/{id}
 GET,HEAD /files/{path...}
 /health                       every method
-re:^/v\\d+/legacy              a regular expression, matched anywhere in the path
+re:^/v\d+/legacy              a regular expression, matched anywhere in the path
 *                             whatever is left
 """
 

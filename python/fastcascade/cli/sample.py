@@ -40,7 +40,7 @@ def _walk(items: Any, rng: random.Random) -> str:
     return "".join(_one(str(op), arg, rng) for op, arg in items)
 
 
-def _one(op: str, arg: Any, rng: random.Random) -> str:
+def _one(op: str, arg: Any, rng: random.Random) -> str:  # noqa: PLR0911 - a return to each kind of node
     match op:
         case "LITERAL":
             return chr(arg)

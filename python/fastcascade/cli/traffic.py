@@ -97,8 +97,8 @@ def weighted(count: int) -> list[float]:
 
 def mixed(pools: dict[Kind, Sequence[str]], mix: dict[Kind, float], count: int, rng: random.Random) -> list[str]:
     """`count` paths in these proportions, evenly within each kind; kinds without paths leave theirs to the others."""
-    kinds = [kind for kind in mix if pools.get(kind)]
-    picked = rng.choices(kinds, [mix[kind] for kind in kinds], k=count) if kinds else []
+    kinds: list[Kind] = [kind for kind in mix if pools.get(kind)]
+    picked: list[Kind] = rng.choices(kinds, [mix[kind] for kind in kinds], k=count) if kinds else []
     return [rng.choice(pools[kind]) for kind in picked]
 
 
