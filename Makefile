@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
 MADE := $(VENV)/made
 RUST_SOURCES := $(shell find rust -name '*.rs')
+CROSSING_BENCHES := $(wildcard benches/python/bench_*.py)
 WHEEL_INPUTS := pyproject.toml Cargo.toml Cargo.lock $(RUST_SOURCES)
 
 TEST_PATH ?=
@@ -44,7 +45,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python bench bench-check lint types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python bench bench-check lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -66,9 +67,13 @@ test-rust: | need-cargo ## run the Rust tests, in a build that cannot see Python
 test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TEST_PATH)
 
-lint: $(MADE)/dev | need-cargo ## look for faults of style and likely mistakes
+lint: lint-python lint-rust ## look for faults of style and likely mistakes
+
+lint-python: $(MADE)/dev
 	$(BIN)/ruff check $(if $(QUIET),--quiet)
 	$(BIN)/ruff format --check $(if $(QUIET),--quiet)
+
+lint-rust: $(MADE)/python-$(PYTHON_TAG) | need-cargo
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets --features python -- -D warnings
 
@@ -83,12 +88,11 @@ size: ## print the lines of each source file against its budget
 bench: $(BENCH_VENV)/made/package ## compare with the rivals, then time the parts; BENCH_ARGS=--quick for a look
 	mkdir -p target/bench
 	$(BENCH_BIN)/python benches/rivals/all.py --json target/bench/rivals.json $(BENCH_ARGS)
-	$(BENCH_BIN)/python -m pytest benches/python
-	cargo bench $(CARGO_FLAGS)
+	$(if $(CROSSING_BENCHES),$(BENCH_BIN)/python -m pytest $(CROSSING_BENCHES))
+	cargo bench $(CARGO_FLAGS) --bench '*'
 	$(BENCH_BIN)/fastcascade bench
 
-bench-check: $(MADE)/extension ## count instructions under callgrind, against those on file
-	@command -v valgrind >/dev/null || { echo "valgrind was not found: install it (apt install valgrind)" >&2; exit 1; }
+bench-check: $(MADE)/extension | need-cargo ## count instructions under callgrind, against those on file
 	$(BIN)/python benches/instructions.py
 
 wheel: $(MADE)/build | need-cargo ## build and try a wheel for each CPython 3.11 to 3.13 of this machine, into dist/

@@ -166,7 +166,7 @@ def test_bars(plain: bool) -> None:
     """A bucket that holds anything shows a bar, and plain output is ASCII."""
     counts = [0] * len(EDGES)
     counts[2], counts[4] = 100_000, 1
-    lines = bars([("call", counts)], plain)
+    lines = bars([("call", counts)], plain=plain)
     assert lines[0].split()[-3:] == ["20", "50", "100"]
     assert ("@ 100.0" if plain else "█ 100.0") in lines[1] and "<.1" in lines[1]
     assert not plain or "".join(lines).isascii()

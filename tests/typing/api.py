@@ -106,7 +106,7 @@ def answer(front: FastPath[Handler], path: str) -> tuple[int, object]:
             assert_type(status, Literal[400, 401, 403, 404, 405, 429])
             assert_type(reason, str)
             return status, result.allow
-        case never:
+        case never:  # pyright: ignore[reportUnnecessaryComparison]
             assert_never(never)  # a fourth kind of answer would be an error here
 
 

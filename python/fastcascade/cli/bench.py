@@ -78,7 +78,7 @@ def text(result: Document) -> Iterable[str]:
         if counts:
             yield ""
             yield f"histogram {title}: % of single timings that took so many ns and fewer than the next column"
-            yield from bars(counts, plain)
+            yield from bars(counts, plain=plain)
     if result["rivals"]:
         yield ""
         yield from _rivals(result["rivals"])

@@ -75,7 +75,7 @@ def _method(lines: Sequence[Line]) -> str:
 
 def jobs(work: Workload, rng: random.Random) -> list[Job]:
     """All of them, in the order they are shown."""
-    return [*_router_jobs(work, rng), *_part_jobs(work, rng), *_take_jobs(work, rng)]
+    return [*_router_jobs(work, rng), *_part_jobs(rng), *_take_jobs(work, rng)]
 
 
 def _inside(what: str, subject: object, column: Callable[[Sequence[Any]], list[Any]] = list) -> Inside:
@@ -129,7 +129,7 @@ def _router_jobs(work: Workload, rng: random.Random) -> list[Job]:
     return [job for group in made for job in group]
 
 
-def _part_jobs(work: Workload, rng: random.Random) -> list[Job]:
+def _part_jobs(rng: random.Random) -> list[Job]:
     known = [f"/cached/{number}" for number in range(PATHS)]
     unknown = [f"/absent/{number}" for number in range(PATHS)]
     cache: Cache[bytes] = Cache(max_items=2 * PATHS, ttl=3600.0)

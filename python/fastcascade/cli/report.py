@@ -36,7 +36,7 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %" if whole else "-"
 
 
-def bars(rows: Sequence[tuple[str, Sequence[int]]], plain: bool) -> list[str]:
+def bars(rows: Sequence[tuple[str, Sequence[int]]], *, plain: bool) -> list[str]:
     """A histogram a line, one column a bucket: the bar, and what share of the calls it stands for."""
     used = [at for at in range(len(EDGES)) if any(counts[at] for _, counts in rows)]
     if not used:
@@ -44,10 +44,10 @@ def bars(rows: Sequence[tuple[str, Sequence[int]]], plain: bool) -> list[str]:
     span = range(used[0], used[-1] + 1)
     head = ["from ns", *(f"{EDGES[at]:,}" for at in span)]
     head[-1] += "+" if span[-1] == len(EDGES) - 1 else ""
-    return table(head, [[name, *(_cell(counts[at], sum(counts), plain) for at in span)] for name, counts in rows])
+    return table(head, [[name, *(_cell(counts[at], sum(counts), plain=plain) for at in span)] for name, counts in rows])
 
 
-def _cell(count: int, total: int, plain: bool) -> str:
+def _cell(count: int, total: int, *, plain: bool) -> str:
     if count == 0:
         return "."
     blocks = PLAIN if plain else BLOCKS
