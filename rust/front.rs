@@ -98,6 +98,9 @@ pub enum Refusal {
     Limited(Option<Nanos>),
 }
 
+/// Whoever asks, if they are known.
+type Asker<'a> = (&'a Identity, Marks);
+
 impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
     /// Decide one request. `read` takes what is needed of a cached value, `hold` of an identity.
     #[inline]
@@ -119,19 +122,20 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
             _ => None,
         };
         let (identity, marks) = known.unzip();
+        let asker = identity.as_ref().map(AsRef::as_ref).zip(marks);
         let digest = self.cache.and_then(|_| content_digest(&path, &ask));
         let digest = digest.map(|digest| if self.keys.is_some() { digest.within(self.router.mark()) } else { digest });
         let stale = match (self.cache, digest) {
-            (Some(cache), Some(digest)) => match self.look_up(cache, digest, marks, now, &mut read) {
+            (Some(cache), Some(digest)) => match self.look_up(cache, digest, asker, now, &mut read) {
                 Lookup::Fresh(value) => return (Decision::Hit(value), identity),
                 Lookup::Stale(value) => Some(value),
                 Lookup::Miss => None,
             },
             _ => None,
         };
-        let decision = match self.guard(&path, &ask, identity.as_ref().map(AsRef::as_ref), marks) {
+        let decision = match self.guard(&path, &ask, asker) {
             Ok(found) => {
-                let key = digest.map(|digest| self.file_under(digest, self.router.access(found.route), marks));
+                let key = digest.map(|digest| self.file_under(digest, self.router.access(found.route), asker));
                 Decision::Routed { found, path, key, stale }
             }
             Err(refusal) => Decision::Refused(refusal),
@@ -144,12 +148,12 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         &self,
         cache: &Mutex<Cache<V>>,
         digest: Digest,
-        marks: Option<Marks>,
+        asker: Option<Asker<'_>>,
         now: impl Fn() -> Nanos,
         read: &mut impl FnMut(&V) -> R,
     ) -> Lookup<R> {
-        let own = marks.map(|marks| marks.own);
-        let shared = marks.filter(|_| self.router.shares_by_tenant()).map(|marks| marks.shared);
+        let own = asker.map(|(_, marks)| marks.own);
+        let shared = asker.filter(|_| self.router.shares_by_tenant()).map(|(who, _)| who.shared_scope());
         let public = self.keys.is_none() || self.router.has_public();
         let keys = [
             own.map(|scope| digest.within(scope)),
@@ -178,7 +182,7 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
     }
 
     /// Match, then check identity, scopes and bucket in this order: what costs least ends a request first.
-    fn guard(&self, path: &str, ask: &Ask<'_>, who: Option<&Identity>, marks: Option<Marks>) -> Result<Found, Refusal> {
+    fn guard(&self, path: &str, ask: &Ask<'_>, asker: Option<Asker<'_>>) -> Result<Found, Refusal> {
         let method = self.router.methods().query(ask.method);
         let Some(found) = self.router.find(path, method) else {
             let allowed = self.router.allowed(path);
@@ -186,21 +190,21 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         };
         let access = self.router.access(found.route);
         if self.keys.is_some() && !access.public {
-            let Some(who) = who else {
+            let Some((who, _)) = asker else {
                 return Err(if ask.credential.is_none() { Refusal::NoCredential } else { Refusal::BadCredential });
             };
             if !who.has_all(&access.scopes) {
                 return Err(Refusal::Forbidden);
             }
         }
-        self.admit(access.cost, ask.client, marks).map(|()| found)
+        self.admit(access.cost, ask.client, asker).map(|()| found)
     }
 
-    fn admit(&self, cost: f64, client: Option<&str>, marks: Option<Marks>) -> Result<(), Refusal> {
+    fn admit(&self, cost: f64, client: Option<&str>, asker: Option<Asker<'_>>) -> Result<(), Refusal> {
         let Some(limiter) = self.limiter else { return Ok(()) };
-        let bucket = match (client, marks) {
+        let bucket = match (client, asker) {
             (Some(client), _) => key::text(client),
-            (None, Some(marks)) => marks.bucket,
+            (None, Some((_, marks))) => marks.bucket,
             (None, None) => key::scope(&["bucket of the unnamed"]),
         };
         match limiter.admit(bucket, cost, self.clock.precise()) {
@@ -210,10 +214,10 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         }
     }
 
-    fn file_under(&self, digest: Digest, access: &Access, marks: Option<Marks>) -> Digest {
-        match marks {
-            Some(marks) if !access.public && access.share == Share::Tenant => digest.within(marks.shared),
-            Some(marks) if !access.public => digest.within(marks.own),
+    fn file_under(&self, digest: Digest, access: &Access, asker: Option<Asker<'_>>) -> Digest {
+        match asker {
+            Some((who, _)) if !access.public && access.share == Share::Tenant => digest.within(who.shared_scope()),
+            Some((_, marks)) if !access.public => digest.within(marks.own),
             _ => self.public(digest),
         }
     }

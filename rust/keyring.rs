@@ -25,6 +25,7 @@ pub struct Identity {
     tenant: Option<Box<str>>,
     scopes: Box<[Box<str>]>,
     marks: Marks,
+    shared: Digest,
 }
 
 /// What stands for an identity where its name would be too long: in cache keys and buckets.
@@ -32,8 +33,6 @@ pub struct Identity {
 pub struct Marks {
     /// The scope of answers that are its alone.
     pub own: Digest,
-    /// The scope of answers shared by those of its tenant who hold the same scopes; without a tenant its own.
-    pub shared: Digest,
     /// The bucket it draws on when no client is named.
     pub bucket: Digest,
 }
@@ -59,7 +58,8 @@ impl Identity {
             name: name.into(),
             tenant: tenant.map(Into::into),
             scopes: scopes.into(),
-            marks: Marks { own, shared, bucket },
+            marks: Marks { own, bucket },
+            shared,
         }
     }
 
@@ -76,6 +76,11 @@ impl Identity {
     /// What it may do, in order.
     pub fn scopes(&self) -> &[Box<str>] {
         &self.scopes
+    }
+
+    /// The scope of answers shared by those of its tenant who hold the same scopes; without a tenant its own.
+    pub const fn shared_scope(&self) -> Digest {
+        self.shared
     }
 
     /// Whether it has every one of these scopes.
@@ -95,7 +100,9 @@ pub enum KeyringError {
     Unknown,
 }
 
+/// With a pointer for a holder, one line of the processor's cache.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry<I> {
     tag: [u8; 16],
     expires: Nanos,

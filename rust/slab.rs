@@ -7,7 +7,9 @@ use crate::ids::Nanos;
 use crate::key::Digest;
 use crate::policy::{Links, Slot};
 
+/// Aligned to its size with a pointer for a value, so that no entry lies across two lines of the processor's cache.
 #[derive(Debug)]
+#[repr(align(32))]
 struct Entry<V> {
     digest: Digest,
     /// None in a free place, whose `next` is then the next free one.

@@ -130,7 +130,7 @@ proptest! {
         let same_tenant = a.tenant().is_some() && a.tenant() == b.tenant();
         let (one, other) = (marks(&a), marks(&b));
         prop_assert_eq!(one.own == other.own, same_person && same_scopes);
-        prop_assert_eq!(one.shared == other.shared, same_scopes && (same_tenant || same_person));
+        prop_assert_eq!(a.shared_scope() == b.shared_scope(), same_scopes && (same_tenant || same_person));
         prop_assert_eq!(one.bucket == other.bucket, same_person);
         prop_assert_ne!(one.own, one.bucket);
         let mut reversed = scopes.0.clone();
