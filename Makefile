@@ -17,7 +17,6 @@ BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
 MADE := $(VENV)/made
 RUST_SOURCES := $(shell find rust -name '*.rs')
-CROSSING_BENCHES := $(wildcard benches/python/bench_*.py)
 WHEEL_INPUTS := pyproject.toml Cargo.toml Cargo.lock $(RUST_SOURCES)
 
 TEST_PATH ?=
@@ -88,7 +87,7 @@ size: ## print the lines of each source file against its budget
 bench: $(BENCH_VENV)/made/package ## compare with the rivals, then time the parts; BENCH_ARGS=--quick for a look
 	mkdir -p target/bench
 	$(BENCH_BIN)/python benches/rivals/all.py --json target/bench/rivals.json $(BENCH_ARGS)
-	$(if $(CROSSING_BENCHES),$(BENCH_BIN)/python -m pytest $(CROSSING_BENCHES))
+	$(BENCH_BIN)/python -m pytest benches/python
 	cargo bench $(CARGO_FLAGS) --bench '*'
 	$(BENCH_BIN)/fastcascade bench
 
