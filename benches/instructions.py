@@ -4,10 +4,11 @@ Each case is run with n calls and with 2n; the difference divided by n is what o
 off. Prints every change, and exits with 1 when one is more than a tenth worse. Instructions are not time (a cache miss
 is one instruction, too), but they are the same on a busy machine, and a change in them has a cause.
 
-Hashes are seeded anew in every process, so counts vary: by up to 0.3 % for a Rust case and 0.6 % for a Python one over
-five runs each. n is chosen so that the difference is at least `ENOUGH` instructions, of which that is what is left of
-the spread of the setup. Callgrind's processor has AVX2 and no AVX-512, and no fast way to the clock: the time stands
-still in all cases that need one.
+Hashes are seeded anew in every process, and a seed decides how often a table is probed twice, so counts vary. Over five
+counts of one difference each: by up to 1.1 % for a Rust case (`tree_hostile`, which lives in a hash set: 3.6 %), over
+three by up to 0.3 % for a Python one. So n is such that the difference is `ENOUGH` instructions, beside which what the
+setup varies by is nothing, and a Rust case, being cheap, is the median of `RUNS`. Callgrind's processor has AVX2 and no
+AVX-512, and no fast way to the clock: the time stands still in all cases that need one.
 
     python benches/instructions.py                  compare
     python benches/instructions.py --write          keep the new counts
@@ -20,6 +21,7 @@ import os
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,11 +33,14 @@ KEPT = HERE / "instructions.json"
 WORSE = 1.10
 ENOUGH = 8_000_000
 FIRST_TRY = 2_000
+RUNS = {"rust": 5, "python": 1}
 MISSING = (
     "valgrind is not installed: apt-get install valgrind, dnf install valgrind, or leave this check to another machine"
 )
 
 Command = Callable[[str, int], list[str]]
+# How a case of one side is run, and the names of its cases.
+Cases = tuple[Command, list[str]]
 
 
 def main() -> int:
@@ -51,7 +56,7 @@ def main() -> int:
         return 2
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     sides = {side: commands(side, asked.hot) for side in ("rust", "python") if asked.only in (None, side)}
-    new = {"versions": versions(), **{side: count(*sides[side], asked.cases, kept.get(side, {})) for side in sides}}
+    new = {"versions": versions(), **{side: count(side, sides[side], asked.cases, kept.get(side, {})) for side in sides}}
     print_versions(kept.get("versions", {}), new["versions"])
     worse = sum(compare(side, kept.get(side, {}), new[side]) for side in sides)
     if asked.write:
@@ -64,7 +69,7 @@ def main() -> int:
     return 1 if worse else 0
 
 
-def commands(side: str, hot: Path | None) -> tuple[Command, list[str]]:
+def commands(side: str, hot: Path | None) -> Cases:
     """How a case of one side is run, and the names of its cases."""
     if side == "rust":
         binary = str(hot or build())
@@ -83,19 +88,20 @@ def build() -> Path:
     return Path(next(message["executable"] for message in reversed(messages) if message.get("executable")))
 
 
-def count(command: Command, names: list[str], wanted: list[str], kept: dict[str, float]) -> dict[str, float]:
+def count(side: str, cases: Cases, wanted: list[str], kept: dict[str, float]) -> dict[str, float]:
     """Instructions of one call in each case, the empty loop's taken off."""
+    command, names = cases
     asked = [case for case in names if case == "empty" or not wanted or case in wanted]
-    counts = {case: per_call(command, case, kept.get(case)) for case in asked}
+    counts = {case: per_call(command, case, kept.get(case), RUNS[side]) for case in asked}
     empty = counts.pop("empty")
     return {case: round(instructions - empty, 1) for case, instructions in counts.items()}
 
 
-def per_call(command: Command, case: str, kept: float | None) -> float:
+def per_call(command: Command, case: str, kept: float | None, runs: int) -> float:
     """Instructions of one turn of the loop; without a kept count a first try finds out how many calls are enough."""
     rough = kept if kept is not None else difference(command, case, FIRST_TRY) / FIRST_TRY
     calls = min(max(int(ENOUGH / max(rough, 1.0)), 100), 200_000)
-    return difference(command, case, calls) / calls
+    return statistics.median(difference(command, case, calls) for _ in range(runs)) / calls
 
 
 def difference(command: Command, case: str, calls: int) -> int:

@@ -114,15 +114,15 @@ pub struct Limiter {
 #[derive(Debug, Default)]
 struct Shard {
     buckets: HashTable<Bucket>,
-    /// While every client of a full table is out of tokens, nobody new comes in before this moment.
+    /// While nearly every client of a full table is out of tokens, nobody new comes in before this moment.
     closed_until: Nanos,
 }
 
 impl Limiter {
     /// Empty tables that will hold `max_clients` at most.
     ///
-    /// When that many are short of tokens at once, the one nearest to full makes room for a new one; when
-    /// all of them are being refused, the new one is refused as well. One that is refused is never forgotten.
+    /// When that many are short of tokens at once, those nearest to full make room for new ones; while nearly
+    /// all of them are being refused, new ones are refused as well. One that is refused is never forgotten.
     pub fn new(quota: Quota, max_clients: usize) -> Self {
         let shards = if max_clients < WORTH_SHARDING { 1 } else { SHARDS };
         let all = std::iter::repeat_with(Mutex::default).take(shards).collect();
@@ -248,17 +248,15 @@ impl Shard {
     }
 
     /// At the bound, forget the sixteenth that is nearest to full, so that the walk is paid for by as many
-    /// newcomers; of these nobody who is out of tokens. If all are, close until the first is not.
+    /// newcomers; of these nobody who is out of tokens. If that leaves fewer, close until a sixteenth has some.
     fn displace(&mut self, quota: &Quota, now: Nanos) {
         let mut moments: Vec<Nanos> = self.buckets.iter().map(|bucket| bucket.full_at).collect();
         let nearest = moments.len() / 16;
         let (_, &mut limit, _) = moments.select_nth_unstable(nearest);
         self.buckets.retain(|bucket| bucket.full_at > limit || quota.is_out(bucket.full_at, now));
-        if let Some(soonest) = moments.into_iter().min()
-            && quota.is_out(soonest, now)
-        {
-            self.closed_until =
-                soonest.plus(quota.time_for(quota.burst.min(1.0))).minus(quota.depth).max(now.plus(Nanos(1)));
+        if moments.len() - self.buckets.len() < nearest.max(1) {
+            let token = quota.time_for(quota.burst.min(1.0));
+            self.closed_until = limit.plus(token).minus(quota.depth).max(now.plus(Nanos(1)));
         }
     }
 }

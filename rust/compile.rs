@@ -36,7 +36,8 @@ impl<T> Router<T> {
         normalize: Normalize,
     ) -> Result<Self, E> {
         let routes = routes.into_iter();
-        let mut compiler = Compiler::new(normalize, routes.size_hint().0);
+        // A hint may be anything; room for a million is what a wrong one may cost.
+        let mut compiler = Compiler::new(normalize, routes.size_hint().0.min(1 << 20));
         for route in routes {
             compiler.add(route?)?;
         }
@@ -61,6 +62,8 @@ struct Compiler<T> {
     access_ids: HashMap<AccessKey, u32>,
     names: Vec<Box<str>>,
     targets: Vec<T>,
+    /// Every route with what it asks, digested as they come.
+    rules: Parts,
 }
 
 impl<T> Compiler<T> {
@@ -79,6 +82,7 @@ impl<T> Compiler<T> {
             access_ids: HashMap::new(),
             names: Vec::new(),
             targets: Vec::with_capacity(routes),
+            rules: rules_under(normalize),
         }
     }
 
@@ -86,6 +90,7 @@ impl<T> Compiler<T> {
         let id = self.next_id()?;
         let text = route.pattern.as_str();
         let methods = self.method_set(text, route.methods.as_deref())?;
+        write_rule(&mut self.rules, &route);
         let access = self.access_id(text, route.access)?;
         let names_at = self.names.len() as u32;
         let span = match route.pattern {
@@ -207,22 +212,16 @@ impl<T> Compiler<T> {
         self.exact.keep(text).map_err(|_| TOO_MUCH_TEXT)
     }
 
-    /// A digest of who may see what: when a table with other rules takes this one's place, answers filed
-    /// under the old rules are not found any more.
+    /// A digest of all that decides who may see what: when a table with other rules takes this one's place,
+    /// answers filed under the old rules are not found any more. Which path goes to which route is part of
+    /// that, so every route counts, as soon as one asks anything special.
     fn mark(&self) -> Digest {
-        let mut rules = Parts::default();
-        for entry in &self.routes {
-            let access = &self.access[entry.access as usize];
-            if !access.public && access.share == Share::Identity && access.scopes.is_empty() {
-                continue;
-            }
-            rules.text(self.exact.text(entry.text));
-            rules.bool(access.public);
-            rules.bool(access.share == Share::Tenant);
-            rules.sequence(access.scopes.len());
-            access.scopes.iter().for_each(|scope| rules.text(scope));
+        let nothing_special =
+            |access: &Access| !access.public && access.share == Share::Identity && access.scopes.is_empty();
+        if self.access.iter().all(nothing_special) {
+            return Parts::default().finish();
         }
-        rules.finish()
+        self.rules.finish()
     }
 
     fn finish(mut self) -> Result<Router<T>, BuildError> {
@@ -260,6 +259,34 @@ impl<T> Compiler<T> {
     }
 }
 
+fn rules_under(normalize: Normalize) -> Parts {
+    let mut rules = Parts::default();
+    rules.text(&format!("{normalize:?}"));
+    rules
+}
+
+fn write_rule<T>(rules: &mut Parts, route: &Route<T>) {
+    let Access { public, share, scopes, .. } = &route.access;
+    match &route.pattern {
+        Pattern::Text(text) => {
+            rules.none();
+            rules.text(text);
+        }
+        Pattern::Regex(text, flags) => {
+            rules.text(text);
+            rules.text(&format!("{flags:?}"));
+        }
+    }
+    rules.bool(route.methods.is_some());
+    let methods = route.methods.as_deref().unwrap_or_default();
+    rules.sequence(methods.len());
+    methods.iter().for_each(|name| rules.text(name));
+    rules.bool(*public);
+    rules.bool(*share == Share::Tenant);
+    rules.sequence(scopes.len());
+    scopes.iter().for_each(|scope| rules.text(scope));
+}
+
 const TOO_MUCH_TEXT: BuildError = BuildError::TooLarge { what: "text (4 GiB)" };
 
 fn unreadable(route: &str, position: usize, reason: &'static str) -> BuildError {
@@ -274,6 +301,10 @@ fn normalize_literals(text: &str, parts: &mut [Part], policy: PathPolicy) -> Res
     let stand_in = |part: &Part| if let Part::Literal(text) = part { text.clone() } else { PARAM.to_string() };
     let joined: String = parts.iter().map(stand_in).collect();
     let normal = path::normalize(&joined, &policy).map_err(|error| refused(error.position))?;
+    let params = parts.iter().filter(|part| !matches!(part, Part::Literal(_))).count();
+    if normal.matches(PARAM).count() != params || joined.matches(PARAM).count() != params {
+        return Err(refused(0));
+    }
     let mut normal = normal.split(PARAM).filter(|literal| !literal.is_empty());
     let last = parts.len() - 1;
     for (at, part) in parts.iter_mut().enumerate() {

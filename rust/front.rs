@@ -124,7 +124,8 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
         let (identity, marks) = known.unzip();
         let asker = identity.as_ref().map(AsRef::as_ref).zip(marks);
         let digest = self.cache.and_then(|_| content_digest(&path, &ask));
-        let digest = digest.map(|digest| if self.keys.is_some() { digest.within(self.router.mark()) } else { digest });
+        let digest =
+            digest.map(|digest| self.keys.map_or(digest, |keys| digest.within(self.router.mark()).within(keys.mark())));
         let stale = match (self.cache, digest) {
             (Some(cache), Some(digest)) => match self.look_up(cache, digest, asker, now, &mut read) {
                 Lookup::Fresh(value) => return (Decision::Hit(value), identity),
@@ -160,25 +161,26 @@ impl<T, V, I: AsRef<Identity>> Front<'_, T, V, I> {
             shared.map(|scope| digest.within(scope)),
             public.then(|| self.public(digest)),
         ];
-        let mut best = Lookup::Miss;
-        // Declared before the lock, so that what has expired is dropped after it.
+        // Both declared before the lock, so that whatever is not wanted is dropped after it.
+        let mut found = [const { Lookup::Miss }; 3];
         let mut expired = [const { None }; 3];
         let mut cache = cache.lock();
-        for (key, expired) in keys.into_iter().zip(&mut expired) {
+        let mut best = 0;
+        for (at, key) in keys.into_iter().enumerate() {
             let Some(key) = key else { continue };
-            let (found, gone) = cache.probe(key, &now, &mut *read);
-            *expired = gone;
-            match found {
+            (found[at], expired[at]) = cache.probe(key, &now, &mut *read);
+            match found[at] {
                 Lookup::Miss => {}
-                Lookup::Stale(_) => best = found,
+                Lookup::Stale(_) => best = at,
                 Lookup::Fresh(_) => {
-                    best = found;
+                    best = at;
                     break;
                 }
             }
         }
-        cache.count(&best);
-        best
+        cache.count(&found[best]);
+        drop(cache);
+        std::mem::replace(&mut found[best], Lookup::Miss)
     }
 
     /// Match, then check identity, scopes and bucket in this order: what costs least ends a request first.

@@ -199,6 +199,12 @@ fn hasher(kind: Kind) -> &'static SipHasher13 {
     &keys().hashers[kind as usize]
 }
 
+/// A digest of nothing but chance.
+pub fn random_mark() -> Digest {
+    let [high, low] = [random_bytes(), random_bytes()].map(u64::from_ne_bytes);
+    Digest { high, low }
+}
+
 /// Bytes from the operating system.
 ///
 /// # Panics

@@ -117,6 +117,8 @@ struct Entry<I> {
 pub struct KeyRing<I> {
     hasher: SipHasher24,
     entries: RwLock<HashTable<Entry<I>>>,
+    /// Tells what is filed for this ring's identities from what is filed for another's of the same names.
+    mark: Digest,
     /// Whether any secret was ever given an end; while none was, no clock need be read.
     any_expires: AtomicBool,
 }
@@ -132,6 +134,7 @@ impl<I> Default for KeyRing<I> {
         Self {
             hasher: SipHasher24::new_with_key(&key::random_bytes()),
             entries: RwLock::default(),
+            mark: key::random_mark(),
             any_expires: AtomicBool::new(false),
         }
     }
@@ -143,6 +146,20 @@ impl<I: AsRef<Identity>> KeyRing<I> {
     /// # Errors
     /// When it is empty or on the ring already (one that has expired makes way).
     pub fn add(&self, secret: &[u8], identity: I, expires: Nanos, now: Nanos) -> Result<(), KeyringError> {
+        let mut gone = Vec::new();
+        self.put(&mut self.entries.write(), secret, identity, expires, now, &mut gone)
+    }
+
+    /// Put a secret into the table; who has to go is handed out, to be dropped after the lock.
+    fn put(
+        &self,
+        entries: &mut HashTable<Entry<I>>,
+        secret: &[u8],
+        identity: I,
+        expires: Nanos,
+        now: Nanos,
+        gone: &mut Vec<Entry<I>>,
+    ) -> Result<(), KeyringError> {
         if secret.is_empty() {
             return Err(KeyringError::Empty);
         }
@@ -150,16 +167,22 @@ impl<I: AsRef<Identity>> KeyRing<I> {
         if expires != Nanos::NEVER {
             self.any_expires.store(true, Ordering::Relaxed);
         }
-        let mut entries = self.entries.write();
-        let former = match entries.find_entry(probe(&tag), |entry| same(&entry.tag, &tag)) {
+        match entries.find_entry(probe(&tag), |entry| same(&entry.tag, &tag)) {
             Ok(found) if found.get().expires > now => return Err(KeyringError::Known),
-            Ok(found) => Some(found.remove().0),
-            Err(_) => None,
-        };
+            Ok(found) => gone.push(found.remove().0),
+            Err(_) => {}
+        }
+        if entries.len() == entries.capacity() {
+            // Before the table grows: its expired secrets are of no use to anyone.
+            gone.extend(entries.extract_if(|entry| entry.expires <= now));
+        }
         entries.insert_unique(probe(&tag), Entry { tag, expires, identity, marks }, |entry| probe(&entry.tag));
-        drop(entries);
-        drop(former);
         Ok(())
+    }
+
+    /// Tells what is filed for this ring's identities from what is filed for another's.
+    pub const fn mark(&self) -> Digest {
+        self.mark
     }
 
     /// Whose secret it is: what `read` makes of the identity and its marks.
@@ -193,17 +216,19 @@ impl<I: AsRef<Identity>> KeyRing<I> {
         copy: impl FnOnce(&I) -> I,
     ) -> Result<(), KeyringError> {
         let tag = self.tag(old);
-        let (identity, expires) = {
-            let entries = self.entries.read();
-            let live = entries.find(probe(&tag), |entry| same(&entry.tag, &tag)).filter(|entry| entry.expires > now);
-            let entry = live.ok_or(KeyringError::Unknown)?;
-            (copy(&entry.identity), entry.expires)
-        };
-        self.add(new, identity, expires, now)?;
-        if let Some(entry) = self.entries.write().find_mut(probe(&tag), |entry| same(&entry.tag, &tag)) {
+        let mut gone = Vec::new();
+        // One lock for all of it: whoever is revoked meanwhile must not come back under the new secret.
+        let mut entries = self.entries.write();
+        let live = entries.find(probe(&tag), |entry| same(&entry.tag, &tag)).filter(|entry| entry.expires > now);
+        let (identity, expires) =
+            live.map(|entry| (copy(&entry.identity), entry.expires)).ok_or(KeyringError::Unknown)?;
+        self.put(&mut entries, new, identity, expires, now, &mut gone)?;
+        if let Some(entry) = entries.find_mut(probe(&tag), |entry| same(&entry.tag, &tag)) {
             entry.expires = entry.expires.min(old_expires);
             self.any_expires.store(true, Ordering::Relaxed);
         }
+        drop(entries);
+        drop(gone);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Tree {
             return None;
         }
         let text = text.as_bytes();
-        let mut walk = Walk { view: self.view(), text, spans: Spans::new(), accept, failed: None };
+        let mut walk = Walk { view: self.view(), text, spans: Spans::new(), accept, segment: (0, 0), failed: None };
         let route = walk.enter(0, 0)?;
         Some((route, walk.spans))
     }
@@ -185,6 +185,8 @@ struct Walk<'t, F> {
     text: &'t [u8],
     spans: Spans,
     accept: F,
+    /// The segment last measured: from within it, its end is known.
+    segment: (usize, usize),
     /// What has failed since the first choice of a param's end; None before it.
     failed: Option<Failed>,
 }
@@ -234,7 +236,7 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
                 }
             }
             if node.param != NONE && text[at] != b'/' {
-                let end = at + segment_len(&text[at..]);
+                let end = self.segment_end(at);
                 if view.nodes[node.param as usize].splits
                     && let Some(found) = self.split(node.param, at, end)
                 {
@@ -252,6 +254,14 @@ impl<F: FnMut(Place) -> Option<RouteId>> Walk<'_, F> {
             }
             return self.take_tail(node, at);
         }
+    }
+
+    #[inline]
+    fn segment_end(&mut self, at: usize) -> usize {
+        if !(self.segment.0 <= at && at < self.segment.1) {
+            self.segment = (at, at + segment_len(&self.text[at..]));
+        }
+        self.segment.1
     }
 
     /// Try every end of a param within its segment behind which one of its literals stands, nearest first.

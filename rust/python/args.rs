@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDelta, PyString};
 
+use super::fastcall::discard;
 use crate::ids::Nanos;
 
 /// Seconds as a number, or a `timedelta`.
@@ -61,7 +62,8 @@ impl Secret<'_, '_> {
     pub fn as_bytes(&self) -> PyResult<&[u8]> {
         match self {
             // Python would quote the secret in its own error.
-            Self::Text(text) => text.to_str().map(str::as_bytes).map_err(|_| {
+            Self::Text(text) => text.to_str().map(str::as_bytes).map_err(|error| {
+                discard(error);
                 PyValueError::new_err("the secret has a lone surrogate and so no UTF-8; pass it as bytes")
             }),
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
@@ -72,7 +74,10 @@ impl Secret<'_, '_> {
 /// A number, named in the error.
 #[inline]
 pub fn number(object: &Bound<'_, PyAny>, what: &str) -> PyResult<f64> {
-    object.extract().map_err(|_| PyTypeError::new_err(format!("{what} is a number, not {}", type_name(object))))
+    object.extract().map_err(|error| {
+        discard(error);
+        PyTypeError::new_err(format!("{what} is a number, not {}", type_name(object)))
+    })
 }
 
 /// The name of an object's type, for messages.

@@ -49,7 +49,8 @@ impl PyCache {
             return Err(ConfigError::new_err(format!("policy is {names}, not {policy:?}")));
         };
         let limits = Limits {
-            max_items: max_items.unwrap_or(usize::MAX),
+            // An entry that weighs nothing still takes a place: without a bound of its own, the count has the weight's.
+            max_items: max_items.unwrap_or_else(|| usize::try_from(max_weight.unwrap_or(0)).unwrap_or(usize::MAX)),
             max_weight: max_weight.unwrap_or(u64::MAX),
             ttl: ttl.map(|ttl| ttl.0),
             stale_for: stale_for.0,
@@ -121,8 +122,7 @@ impl PyCache {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Nobody runs Python while holding the lock, so it is free whenever the collector runs; should that
-        // ever change, a skipped visit keeps garbage a little longer and nothing worse.
+        // Nobody runs Python while holding the lock, so it is free whenever the collector runs.
         let Some(cache) = self.cache.try_lock() else { return Ok(()) };
         cache.values().try_for_each(|value| visit.call(value.get()))
     }

@@ -41,6 +41,13 @@ impl Object {
     pub fn get(&self) -> &Py<PyAny> {
         &self.0
     }
+
+    /// The object itself, for an owner that sees to its end.
+    pub fn into_inner(self) -> Py<PyAny> {
+        let mut whole = ManuallyDrop::new(self);
+        // SAFETY: `whole` is never dropped, so nobody takes it again.
+        unsafe { ManuallyDrop::take(&mut whole.0) }
+    }
 }
 
 impl Drop for Object {
@@ -135,6 +142,20 @@ impl<'a, 'py> Args<'a, 'py> {
     }
 }
 
+/// Let go of an error that is not wanted. Merely dropped, it would wait in the queue, and with it whatever it
+/// quotes: a secret, say.
+pub fn discard(error: PyErr) {
+    Python::attach(|_| drop(error));
+}
+
+/// A whole number of 64 bits, None if it has more; found out without an exception.
+pub fn small_int(object: &Bound<'_, PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: the object is an int, for which the call cannot fail otherwise than by overflow.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
+    (overflow == 0).then_some(value)
+}
+
 /// An argument that `read` has found to be there.
 #[inline]
 pub fn needed<'a, 'py>(argument: Option<Borrowed<'a, 'py, PyAny>>) -> PyResult<Borrowed<'a, 'py, PyAny>> {
@@ -150,10 +171,10 @@ pub fn given<'a, 'py>(argument: Option<Borrowed<'a, 'py, PyAny>>) -> Option<Borr
 /// A text argument, read in place.
 #[inline]
 pub fn text<'a>(argument: Borrowed<'a, '_, PyAny>, name: &str) -> PyResult<&'a str> {
-    argument.extract().map_err(|error| {
-        let is_text = argument.is_instance_of::<PyString>();
-        if is_text { error } else { PyTypeError::new_err(format!("{name} is a str, not {}", type_name(&argument))) }
-    })
+    if !argument.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!("{name} is a str, not {}", type_name(&argument))));
+    }
+    argument.extract()
 }
 
 /// A text of which parts are wanted, their ends given in bytes of UTF-8.
@@ -226,17 +247,18 @@ unsafe extern "C" fn enter<M: FastMethod>(
     let outcome = catch_unwind(AssertUnwindSafe(|| M::call(this.get(), py, args)));
     match outcome {
         Ok(Ok(result)) => result.into_ptr(),
-        Ok(Err(error)) => raise(py, error),
+        Ok(Err(error)) => raise(error),
         Err(panic) => {
             let message = panic.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            raise(py, PanicException::new_err(message.unwrap_or_default()))
+            raise(PanicException::new_err(message.unwrap_or_default()))
         }
     }
 }
 
+/// Raise an error. `PyO3` must know the thread for this, or the parts of the error that it drops would queue up.
 #[cold]
-fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
-    error.restore(py);
+pub fn raise(error: PyErr) -> *mut ffi::PyObject {
+    Python::attach(|py| error.restore(py));
     std::ptr::null_mut()
 }

@@ -139,14 +139,18 @@ impl FastMethod for Take {
             vary: given(vary).map(read_vary).transpose()?,
         };
         let table = this.table();
-        let (decision, identity) =
-            this.front(&table).take(ask, |value| value.get().clone_ref(py), |identity| identity.clone_ref(py));
+        let (decision, identity) = this.front(&table).take(
+            ask,
+            |value| Object::new(value.get().clone_ref(py)),
+            |identity| identity.clone_ref(py),
+        );
         let identity = identity.map(|held| held.0);
         match decision {
-            Decision::Hit(value) => record::new(py, PyHit { value, identity }),
+            Decision::Hit(value) => record::new(py, PyHit { value: value.into_inner(), identity }),
             Decision::Routed { found, path, key, stale } => {
                 let raw = raw.cast::<PyString>()?;
                 let located = table.locate(found, path, &raw)?;
+                let stale = stale.map(Object::into_inner);
                 record::new(py, PyRouted { located, identity, key, stale })
             }
             Decision::Refused(refusal) => Ok(Bound::new(py, PyRefused::new(refusal, &table, identity))?.into_any()),

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::args::type_name;
+use super::fastcall::small_int;
 use crate::key::{self, Digest, Parts};
 
 /// A 128-bit keyed digest over exactly what an answer depends on.
@@ -58,7 +59,7 @@ fn rare(object: &Bound<'_, PyAny>) -> PyResult<Digest> {
         return Ok(key::bytes(bytes.as_bytes()));
     }
     if object.is_exact_instance_of::<PyInt>()
-        && let Ok(int) = object.extract()
+        && let Some(int) = small_int(object)
     {
         return Ok(key::int(int));
     }
@@ -93,8 +94,10 @@ impl Writer {
             parts.sequence(tuple.len());
             tuple.iter_borrowed().try_for_each(|item| self.write(parts, &item, depth + 1))
         } else if let Ok(list) = object.cast::<PyList>() {
-            parts.sequence(list.len());
-            list.iter().try_for_each(|item| self.write(parts, &item, depth + 1))
+            // A copy: what runs in between could change the list.
+            let tuple = list.to_tuple();
+            parts.sequence(tuple.len());
+            tuple.iter_borrowed().try_for_each(|item| self.write(parts, &item, depth + 1))
         } else if let Ok(dict) = object.cast::<PyDict>() {
             self.write_dict(parts, dict, depth)
         } else {
@@ -110,7 +113,9 @@ impl Writer {
             self.write(&mut parts, object, depth + 1).map(|()| parts.finish())
         };
         let mut pairs = Vec::with_capacity(dict.len());
-        for (key, value) in dict.iter() {
+        // A copy: what runs in between could change the dict.
+        for pair in dict.items() {
+            let (key, value) = pair.extract()?;
             pairs.push((digest(&key)?, digest(&value)?));
         }
         pairs.sort_unstable_by_key(|(key, _)| key.to_bytes());

@@ -6,13 +6,14 @@
 //!
 //! What makes each use sound:
 //!
-//! 1. Objects of these types come from `new` alone (Python may not instantiate them), which writes the whole
-//!    record before anyone sees the object. So wherever Python hands one back, the record is there.
+//! 1. Objects of these types come from `new` alone (Python may not instantiate them, unless a program puts a
+//!    `__new__` of its own on the type), which writes the whole record before anyone sees the object. So wherever Python hands one back, the record is there.
 //! 2. Python calls slots and getters attached to the interpreter, with an object of the type they belong to.
 //! 3. A record is never changed, so any number of threads may read it.
 //! 4. The specification of a type, its getters and their names live as long as the process.
 #![allow(unsafe_code)]
 
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 
@@ -20,6 +21,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
+
+use super::fastcall::raise;
 
 /// Reads one field.
 pub type Getter<R> = for<'py> fn(&R, Python<'py>) -> PyResult<Bound<'py, PyAny>>;
@@ -60,8 +63,9 @@ pub fn new<R: Record>(py: Python<'_>, record: R) -> PyResult<Bound<'_, PyAny>> {
     unsafe {
         let object = ffi::PyObject_GC_New::<Layout<R>>(class.as_ptr().cast());
         if object.is_null() {
+            let error = PyErr::fetch(py);
             record.release(py);
-            return Err(PyErr::fetch(py));
+            return Err(error);
         }
         (&raw mut (*object).record).write(record);
         ffi::PyObject_GC_Track(object.cast());
@@ -135,13 +139,13 @@ unsafe extern "C" fn get<R: Record>(object: *mut ffi::PyObject, read: *mut c_voi
     // SAFETY: reasons 2 and 4; the closure is the getter that `getter` put there.
     let (py, record, read) =
         unsafe { (Python::assume_attached(), record::<R>(object), *read.cast_const().cast::<Getter<R>>()) };
-    give(py, read(record, py))
+    give(read(record, py))
 }
 
 unsafe extern "C" fn repr<R: Record>(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: reason 2.
     let (py, record) = unsafe { (Python::assume_attached(), record::<R>(object)) };
-    give(py, record.repr(py).map(|text| PyString::new(py, &text).into_any()))
+    give(record.repr(py).map(|text| PyString::new(py, &text).into_any()))
 }
 
 /// `Match[int]` and the like, for annotations.
@@ -171,10 +175,42 @@ unsafe extern "C" fn traverse<R: Record>(
 }
 
 unsafe extern "C" fn dealloc<R: Record>(object: *mut ffi::PyObject) {
-    // SAFETY: reason 2. Nobody else has the object any more, so the record may be moved out of it; it is
-    // untracked first, so that the collector does not come upon it half gone.
+    // SAFETY: reason 2. It is untracked first, so that the collector does not come upon it half gone.
+    unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
+    let Ok(depth) = DEPTH.try_with(Cell::get) else { return free::<R>(object) };
+    if depth >= DEEPEST {
+        // Too many hold one another for the stack: whoever began goes on with this one later.
+        LATER.with_borrow_mut(|later| later.push(Later { object, free: free::<R> }));
+        return;
+    }
+    DEPTH.set(depth + 1);
+    free::<R>(object);
+    while depth == 0
+        && let Some(next) = LATER.with_borrow_mut(Vec::pop)
+    {
+        (next.free)(next.object);
+    }
+    DEPTH.set(depth);
+}
+
+/// So many objects of these types may free one another on the stack.
+const DEEPEST: u32 = 50;
+
+struct Later {
+    object: *mut ffi::PyObject,
+    free: fn(*mut ffi::PyObject),
+}
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static LATER: RefCell<Vec<Later>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Let go of what an object holds, and of the object, which nobody has any more and which is not tracked.
+fn free<R: Record>(object: *mut ffi::PyObject) {
+    // SAFETY: `dealloc` alone calls this, once for an object of the record's type, attached (reason 2); so the
+    // record may be moved out of it.
     unsafe {
-        ffi::PyObject_GC_UnTrack(object.cast());
         let class = ffi::Py_TYPE(object);
         let record = (&raw const (*object.cast::<Layout<R>>()).record).read();
         record.release(Python::assume_attached());
@@ -183,12 +219,6 @@ unsafe extern "C" fn dealloc<R: Record>(object: *mut ffi::PyObject) {
     }
 }
 
-fn give(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyObject {
-    result.map_or_else(
-        |error| {
-            error.restore(py);
-            std::ptr::null_mut()
-        },
-        Bound::into_ptr,
-    )
+fn give(result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyObject {
+    result.map_or_else(raise, Bound::into_ptr)
 }

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
 use super::args::{number, type_name};
 use super::errors::RouteError;
-use super::fastcall::{Args, FastMethod, Signature, given, needed, or_none, text};
+use super::fastcall::{Args, FastMethod, Signature, discard, given, needed, or_none, text};
 use super::matched::{Located, NO_SPAN, PyMatch, PyStep, RouteInfo};
 use super::{normalize, record};
 use crate::ids::RouteId;
@@ -197,7 +197,13 @@ fn find_many<'py>(table: &Table, paths: &[Bound<'py, PyAny>], method: MethodSet)
     let mut found = Vec::with_capacity(paths.len());
     let (chunks, rest) = paths.as_chunks::<32>();
     for chunk in chunks {
-        let texts = chunk.each_ref().map(|path| path.extract::<&str>().unwrap_or_default());
+        // What is no text is told by `find_one`, which is asked for whatever is not found here.
+        let texts = chunk.each_ref().map(|path| {
+            path.extract::<&str>().unwrap_or_else(|error| {
+                discard(error);
+                ""
+            })
+        });
         let exact = match table.normalize() {
             Normalize::Verbatim => table.find_exact_each(texts, method),
             _ => [None; 32],
