@@ -56,13 +56,13 @@ def main() -> int:
         return 2
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     sides = {side: commands(side, asked.hot) for side in ("rust", "python") if asked.only in (None, side)}
-    new = {"versions": versions(), **{side: count(side, sides[side], asked.cases, kept.get(side, {})) for side in sides}}
-    print_versions(kept.get("versions", {}), new["versions"])
-    worse = sum(compare(side, kept.get(side, {}), new[side]) for side in sides)
+    counts = {side: count(side, cases, asked.cases, kept.get(side, {})) for side, cases in sides.items()}
+    now = versions()
+    print_versions(kept.get("versions", {}), now)
+    worse = sum(compare(side, kept.get(side, {}), counts[side]) for side in sides)
     if asked.write:
-        for side in ("rust", "python"):
-            new[side] = {**kept.get(side, {}), **new.get(side, {})}
-        KEPT.write_text(json.dumps(new, indent=2) + "\n")
+        whole = {side: {**kept.get(side, {}), **counts.get(side, {})} for side in ("rust", "python")}
+        KEPT.write_text(json.dumps({"versions": now, **whole}, indent=2) + "\n")
         return 0
     if worse:
         print(f"{worse} more than {WORSE - 1:.0%} worse; if that is meant, run again with --write", file=sys.stderr)

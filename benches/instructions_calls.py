@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import TypeVar
 
-from fastcascade import Cache, Clock, FastPath, KeyRing, Quota, RateLimiter, Route, Router
+from fastcascade import Cache, Clock, FastPath, KeyRing, Quota, RateLimiter, Route, Routed, Router
 from fastcascade._core import DEBUG_BUILD
 
 TURN = 1024
@@ -95,7 +95,9 @@ def take(*, hit: bool) -> Case:
     paths = static_paths() if hit else param_paths()
     asks = [(path, "GET", secret) for path, secret in zip(paths, secrets(), strict=True)]
     for number, ask in enumerate(asks if hit else []):
-        cache.put(front.take(*ask).key, number)
+        routed = front.take(*ask)
+        if isinstance(routed, Routed) and routed.key is not None:
+            cache.put(routed.key, number)
 
     def run(calls: int) -> None:
         for path, method, secret in turns(asks, calls):

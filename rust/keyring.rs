@@ -237,23 +237,23 @@ impl<I: AsRef<Identity>> KeyRing<I> {
         self.entries.read().iter().map(|entry| &entry.identity).for_each(visit);
     }
 
-    /// Forget a secret; whether it was there.
-    pub fn remove(&self, secret: &[u8]) -> bool {
+    /// Forget a secret; whether it worked until now.
+    pub fn remove(&self, secret: &[u8], now: Nanos) -> bool {
         let tag = self.tag(secret);
         let found = match self.entries.write().find_entry(probe(&tag), |entry| same(&entry.tag, &tag)) {
             Ok(found) => Some(found.remove().0),
             Err(_) => None,
         };
-        found.is_some()
+        found.is_some_and(|entry| entry.expires > now)
     }
 
-    /// Forget every secret of an identity; how many there were.
-    pub fn revoke(&self, name: &str) -> usize {
+    /// Forget every secret of an identity, at whatever tenant; how many worked until now.
+    pub fn revoke(&self, name: &str, now: Nanos) -> usize {
         let gone: Vec<_> = self.entries.write().extract_if(|entry| entry.identity.as_ref().name() == name).collect();
-        gone.len()
+        gone.iter().filter(|entry| entry.expires > now).count()
     }
 
-    /// How many secrets, expired ones included until they are replaced or removed.
+    /// How many secrets, expired ones included that have not been forgotten yet.
     pub fn len(&self) -> usize {
         self.entries.read().len()
     }

@@ -197,4 +197,9 @@ class Ring:
 
     def revoke(self, name: str) -> int:
         gone = [self.secrets.pop(secret) for secret, (who, _) in [*self.secrets.items()] if who.name == name]
-        return len(gone)
+        return sum(expires > self.now for _, expires in gone)
+
+    def remove(self, secret: bytes) -> bool:
+        worked = self.identify(secret) is not None
+        self.secrets.pop(secret, None)
+        return worked

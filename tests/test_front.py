@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -88,7 +89,7 @@ class NoCrossing(RuleBasedStateMachine):
     @rule(secret=SECRET)
     def remove(self, secret: str) -> None:
         if self.ring is not None:
-            assert self.ring.remove(secret) == (self.twin.secrets.pop(secret.encode(), None) is not None)
+            assert self.ring.remove(secret) == self.twin.remove(secret.encode())
 
     @rule(name=NAMES)
     def revoke(self, name: str) -> None:
@@ -508,3 +509,63 @@ def test_no_repr_shows_a_secret() -> None:
         for secret in ("ann's", "hunter2"):
             shown = repr(front.take(path, "GET", secret)) + repr(front) + repr(front.keys)
             assert secret not in shown
+
+
+PUBLIC_ALL = Route("/{rest...}", "all", public=True)
+CHANGED_RULES = [
+    # Rules before, rules after, path, and what an unknown caller is told then.
+    ([PUBLIC_ALL], [PUBLIC_ALL, Route("/secret", "s")], "/secret", 401),
+    (
+        [Route("GET /a", "r", public=True), Route("POST /a", "w", scopes=["admin"])],
+        [Route("POST /a", "w", public=True), Route("GET /a", "r", scopes=["admin"])],
+        "/a",
+        401,
+    ),
+    (
+        [Route(re.compile("^/p"), "p", public=True), Route(re.compile("^/priv"), "v")],
+        [Route(re.compile("^/priv"), "v"), Route(re.compile("^/p"), "p", public=True)],
+        "/priv",
+        401,
+    ),
+    (
+        [Route(re.compile("^/p", re.IGNORECASE), "p", public=True), Route("*", "rest")],
+        [Route(re.compile("^/p"), "p", public=True), Route("*", "rest")],
+        "/P",
+        401,
+    ),
+    ([PUBLIC_ALL], [Route("/b", "b", public=True)], "/a", 404),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "path", "status"), CHANGED_RULES)
+def test_a_change_of_rules_takes_old_answers_out_of_reach(
+    before: list[Route[str]], after: list[Route[str]], path: str, status: int
+) -> None:
+    """What was public under the old table is no hit under a new one that does not say so."""
+    cache: Cache[str] = Cache(10)
+    fast = FastPath(Router(before), cache, KeyRing())
+    routed = fast.take(path)
+    assert isinstance(routed, Routed)
+    assert routed.key is not None
+    cache.put(routed.key, "public once")
+    assert isinstance(fast.take(path), Hit)
+    fast.router.replace(after)
+    refused = fast.take(path)
+    assert isinstance(refused, Refused)
+    assert refused.status == status
+
+
+def test_rings_do_not_share_answers() -> None:
+    """Two rings over one cache know an identity of the same name each for itself."""
+    cache: Cache[str] = Cache(10)
+    router = Router({"/a": "a"})
+    rings = [KeyRing(), KeyRing()]
+    for number, ring in enumerate(rings):
+        ring.add(f"secret {number}", "admin")
+    first, second = (FastPath(router, cache, ring) for ring in rings)
+    routed = first.take("/a", "GET", "secret 0")
+    assert isinstance(routed, Routed)
+    assert routed.key is not None
+    cache.put(routed.key, "the first ring's")
+    assert isinstance(first.take("/a", "GET", "secret 0"), Hit)
+    assert isinstance(second.take("/a", "GET", "secret 1"), Routed)

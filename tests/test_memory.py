@@ -1,5 +1,6 @@
 """No leak, no wrong count of references, no cycle that stays, no deadlock when a value's end calls back."""
 
+import contextlib
 import gc
 import subprocess
 import sys
@@ -581,3 +582,28 @@ def test_a_process_ends_with_full_structures() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (run.stdout, run.stderr, run.returncode) == ("done\n", "", 0)
+
+
+def test_errors_and_large_numbers_leave_nothing_behind() -> None:
+    """A loop of nothing but refused and odd calls holds on to no error, no secret and no number."""
+    limiter, ring, router = RateLimiter(Quota(1e9)), KeyRing(), Router({"/a": 1})
+    secret = "s" * 1_000 + "\ud800"
+    before = sys.getrefcount(secret)
+    for _ in range(2_000):
+        limiter.admit(2**100)
+        with contextlib.suppress(ValueError):
+            ring.identify(secret)
+        with contextlib.suppress(TypeError):
+            router.lookup(1)  # type: ignore[arg-type]
+    assert sys.getrefcount(secret) == before
+
+
+def test_a_long_chain_of_hits_is_freed() -> None:
+    """Hits that hold hits, three hundred thousand deep, are freed without using up the stack."""
+    cache: Cache[object] = Cache(10)
+    fast = FastPath(Router({"/a": 1}), cache)
+    cache.put("/a", "the first")
+    for _ in range(300_000):
+        cache.put("/a", fast.take("/a"))
+    cache.clear()
+    assert len(cache) == 0

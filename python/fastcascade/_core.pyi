@@ -218,7 +218,10 @@ class Cache(Generic[_V]):
         weight: int = 1,
         tags: Iterable[str] = (),
     ) -> bool:
-        """Keep a value; False when it is heavier than the whole cache and so is not kept."""
+        """Keep a value; False when it is heavier than the whole cache and so is not kept.
+
+        What weighs 0 is bounded by `max_items` alone.
+        """
     def remove(self, key: _CacheKey) -> bool: ...
     def invalidate(self, tag: str) -> int:
         """Drop every entry with the tag; how many there were."""
@@ -300,9 +303,10 @@ class KeyRing:
     def identify(self, secret: str | bytes) -> Identity | None: ...
     def rotate(self, old: str | bytes, new: str | bytes, grace: _Seconds = 0.0) -> Identity:
         """Give the old secret's identity a new one; the old goes on working for `grace`."""
-    def remove(self, secret: str | bytes) -> bool: ...
+    def remove(self, secret: str | bytes) -> bool:
+        """Forget a secret; whether it worked until now."""
     def revoke(self, identity: str) -> int:
-        """Forget every secret of an identity; how many there were."""
+        """Forget every secret of an identity, at whatever tenant; how many worked until now."""
     def __len__(self) -> int: ...
     def __bool__(self) -> Literal[True]:
         """A ring is there even when it is empty: `keys or None` must not switch the guard off."""

@@ -49,8 +49,7 @@ impl PyCache {
             return Err(ConfigError::new_err(format!("policy is {names}, not {policy:?}")));
         };
         let limits = Limits {
-            // An entry that weighs nothing still takes a place: without a bound of its own, the count has the weight's.
-            max_items: max_items.unwrap_or_else(|| usize::try_from(max_weight.unwrap_or(0)).unwrap_or(usize::MAX)),
+            max_items: max_items.unwrap_or(usize::MAX),
             max_weight: max_weight.unwrap_or(u64::MAX),
             ttl: ttl.map(|ttl| ttl.0),
             stale_for: stale_for.0,

@@ -119,11 +119,11 @@ impl PyKeyRing {
     }
 
     fn remove(&self, secret: Secret<'_, '_>) -> PyResult<bool> {
-        Ok(self.ring.remove(secret.as_bytes()?))
+        Ok(self.ring.remove(secret.as_bytes()?, self.clock.coarse()))
     }
 
     fn revoke(&self, identity: &str) -> usize {
-        self.ring.revoke(identity)
+        self.ring.revoke(identity, self.clock.coarse())
     }
 
     fn __len__(&self) -> usize {
