@@ -280,11 +280,15 @@ fn write_rule<T>(rules: &mut Parts, route: &Route<T>) {
     rules.bool(route.methods.is_some());
     let methods = route.methods.as_deref().unwrap_or_default();
     rules.sequence(methods.len());
-    methods.iter().for_each(|name| rules.text(name));
+    for name in methods {
+        rules.text(name);
+    }
     rules.bool(*public);
     rules.bool(*share == Share::Tenant);
     rules.sequence(scopes.len());
-    scopes.iter().for_each(|scope| rules.text(scope));
+    for scope in scopes {
+        rules.text(scope);
+    }
 }
 
 const TOO_MUCH_TEXT: BuildError = BuildError::TooLarge { what: "text (4 GiB)" };

@@ -111,7 +111,9 @@ proptest! {
             }
             // What has expired may have been forgotten.
             let working = twin.0.values().filter(|(_, end)| *end > now).count();
-            prop_assert!((working..=twin.0.len()).contains(&ring.len()) && ring.is_empty() == (ring.len() == 0));
+            let len = ring.len();
+            prop_assert!((working..=twin.0.len()).contains(&len));
+            prop_assert_eq!(ring.is_empty(), len < 1);
             let mut names = Vec::new();
             ring.for_each(|identity| names.push(identity.name().to_owned()));
             prop_assert_eq!(names.len(), ring.len());

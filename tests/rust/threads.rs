@@ -137,5 +137,6 @@ fn rings_do_not_mix_identities() {
             });
         }
     });
-    assert_eq!(ring.len() as u64, THREADS * 2_000);
+    // Of every two secrets one was removed; of the others the old has expired and may have been forgotten.
+    assert!((THREADS * 1_000..=THREADS * 2_000).contains(&(ring.len() as u64)), "{}", ring.len());
 }
