@@ -122,7 +122,8 @@ impl Limiter {
     /// Empty tables that will hold `max_clients` at most.
     ///
     /// When that many are short of tokens at once, those nearest to full make room for new ones; while nearly
-    /// all of them are being refused, new ones are refused as well. One that is refused is never forgotten.
+    /// all of them are being refused, new ones are refused as well. One that is out of tokens (has less than one)
+    /// is never forgotten.
     pub fn new(quota: Quota, max_clients: usize) -> Self {
         let shards = if max_clients < WORTH_SHARDING { 1 } else { SHARDS };
         let all = std::iter::repeat_with(Mutex::default).take(shards).collect();
@@ -238,8 +239,12 @@ impl Shard {
             return Err(self.closed_until.minus(now));
         }
         self.buckets.retain(|bucket| bucket.full_at > now);
-        if self.buckets.len() >= most {
+        if self.buckets.len() * 16 > most * 15 {
             self.displace(quota, now);
+        } else if self.buckets.len() * 8 > self.buckets.capacity() * 7 {
+            // So few were idle that the next newcomers would have to walk again: grow at once.
+            let more = self.buckets.capacity() + 1 - self.buckets.len();
+            self.buckets.reserve(more, |bucket| bucket.client.hash());
         }
         if self.buckets.capacity() > SMALL && self.buckets.len() * 4 < self.buckets.capacity() {
             self.buckets.shrink_to(SMALL.max(self.buckets.len() * 2), |bucket| bucket.client.hash());
