@@ -85,6 +85,7 @@ pub mod slab;
 pub mod tags;
 pub mod template;
 pub mod text;
+pub mod vectors;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,5 +1,6 @@
 """The exceptions: the tree as drawn, and what each one knows."""
 
+import asyncio
 import pickle
 import re
 from typing import Any
@@ -8,22 +9,30 @@ import pytest
 
 import fastcascade
 from fastcascade import (
+    BackendError,
     Cache,
+    Cascade,
     ConfigError,
     CredentialError,
     FastcascadeError,
+    IncompleteAnswer,
     KeyRing,
+    NoAnswer,
     PathError,
     PathPolicy,
     PatternError,
     PatternSet,
+    PriceSheet,
+    Request,
     RequestError,
     Route,
     RouteConflict,
     RouteError,
     Router,
+    Tier,
     errors,
 )
+from fastcascade.testing import Cut, Fault, ScriptedBackend
 
 
 def tree(error: type[Exception]) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def test_the_tree_drawn_is_the_tree() -> None:
 def test_every_exception_is_public() -> None:
     """Each one is exported by `errors.py` and by the package."""
     names = sorted(error.__name__ for error in EVERY)
-    assert names == sorted(errors.__all__)
+    assert sorted([*names, "Failure", "FailureKind"]) == sorted(errors.__all__)
     assert set(names) <= set(fastcascade.__all__)
 
 
@@ -81,6 +90,16 @@ def test_every_exception_knows_status_and_fault(error: type[FastcascadeError]) -
     assert (error.__doc__ or "").strip()
 
 
+SILENT = ScriptedBackend(Fault("overloaded", "not now", 529, 3.0))
+
+
+async def read() -> None:
+    """Read a stream that breaks."""
+    cascade = Cascade(Tier(ScriptedBackend(Cut("half of it"))), prices=PriceSheet(source=None))
+    async for _ in cascade.stream("q"):
+        pass
+
+
 RAISED: list[tuple[type[FastcascadeError], Any]] = [
     (ConfigError, lambda: Cache[int]()),
     (CredentialError, lambda: KeyRing().add("", "ann")),
@@ -89,13 +108,16 @@ RAISED: list[tuple[type[FastcascadeError], Any]] = [
     (PatternError, lambda: Router({re.compile("a(?=b)"): 1})),
     (RouteConflict, lambda: Router([Route("/a", 1), Route("/a", 2)])),
     (RouteError, lambda: Router({"/{": 1})),
+    (BackendError, lambda: asyncio.run(SILENT.complete(Request.of("q")))),
+    (NoAnswer, lambda: Cascade(Tier(SILENT), prices=PriceSheet(source=None), last_resort=None).run_sync("q")),
+    (IncompleteAnswer, lambda: asyncio.run(read())),
 ]
 
 
 @pytest.mark.parametrize(("error", "call"), RAISED)
 def test_each_is_raised_as_itself(error: type[FastcascadeError], call: Any) -> None:
-    """What the core raises is the class of that name, caught by its bases and by `ValueError`."""
-    for caught_as in (error, FastcascadeError, ValueError):
+    """What is raised is the class of that name, caught by its bases; what is wrong with a value is a `ValueError`."""
+    for caught_as in (error, FastcascadeError, Exception if error.fault == "backend" else ValueError):
         with pytest.raises(caught_as) as caught:
             call()
         assert type(caught.value) is error

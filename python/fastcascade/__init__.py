@@ -1,4 +1,11 @@
-"""Answer every request on the cheapest path that is good enough, prove that it was, and never hard-fail."""
+"""Answer every request on the cheapest path that is good enough, prove that it was, and never hard-fail.
+
+The core is loaded at once. The model cascade, which brings asyncio with it, is loaded when one of its names is first
+used, so that a server that only routes does not pay for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastcascade._core import (
     Cache,
@@ -22,9 +29,15 @@ from fastcascade._core import (
     __version__,
 )
 from fastcascade.errors import (
+    AnswerError,
+    BackendError,
     ConfigError,
     CredentialError,
+    Failure,
+    FailureKind,
     FastcascadeError,
+    IncompleteAnswer,
+    NoAnswer,
     PathError,
     PatternError,
     RequestError,
@@ -33,33 +46,133 @@ from fastcascade.errors import (
 )
 from fastcascade.routing import Route
 
+if TYPE_CHECKING:
+    from fastcascade.answer_stream import AnswerStream
+    from fastcascade.answers import Answer, Attempt, Spent
+    from fastcascade.cascade import Cascade
+    from fastcascade.climb import Hedge
+    from fastcascade.effects import Outcome
+    from fastcascade.lanes import Lane, Lanes, Sessions
+    from fastcascade.messages import (
+        Budget,
+        Delta,
+        Image,
+        Message,
+        Opaque,
+        Reply,
+        Request,
+        Text,
+        Thinking,
+        Token,
+        Tool,
+        ToolCall,
+        ToolResult,
+        Usage,
+    )
+    from fastcascade.policies import Everything, ExpectedGain, Threshold
+    from fastcascade.prices import Price, PriceSheet
+    from fastcascade.recording import Recording, record, replay
+    from fastcascade.tiers import Tier
+
 __all__ = [
+    "Answer",
+    "AnswerError",
+    "AnswerStream",
+    "Attempt",
+    "BackendError",
+    "Budget",
     "Cache",
     "CacheStats",
+    "Cascade",
     "Clock",
     "ConfigError",
     "CredentialError",
+    "Delta",
+    "Everything",
+    "ExpectedGain",
+    "Failure",
+    "FailureKind",
     "FastPath",
     "FastcascadeError",
+    "Hedge",
     "Hit",
     "Identity",
+    "Image",
+    "IncompleteAnswer",
     "Key",
     "KeyRing",
+    "Lane",
+    "Lanes",
     "Match",
+    "Message",
+    "NoAnswer",
+    "Opaque",
+    "Outcome",
     "PathError",
     "PathPolicy",
     "PatternError",
     "PatternSet",
+    "Price",
+    "PriceSheet",
     "Quota",
     "RateLimiter",
+    "Recording",
     "Refused",
+    "Reply",
+    "Request",
     "RequestError",
     "Route",
     "RouteConflict",
     "RouteError",
     "Routed",
     "Router",
+    "Sessions",
+    "Spent",
     "Step",
+    "Text",
     "TextPolicy",
+    "Thinking",
+    "Threshold",
+    "Tier",
+    "Token",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
     "__version__",
+    "record",
+    "replay",
 ]
+
+_LATER = {
+    "answer_stream": "AnswerStream",
+    "answers": "Answer Attempt Spent",
+    "cascade": "Cascade",
+    "climb": "Hedge",
+    "effects": "Outcome",
+    "lanes": "Lane Lanes Sessions",
+    "messages": "Budget Delta Image Message Opaque Reply Request Text Thinking Token Tool ToolCall ToolResult Usage",
+    "policies": "Everything ExpectedGain Threshold",
+    "prices": "Price PriceSheet",
+    "recording": "Recording record replay",
+    "tiers": "Tier",
+}
+_WHERE = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what belongs to the model cascade when it is first named."""
+    if name in _WHERE:
+        found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    elif name in ("backends", "gates"):
+        found = import_module(f"{__name__}.{name}")
+    else:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Name the later ones too."""
+    return sorted({*globals(), *__all__})

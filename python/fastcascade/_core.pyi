@@ -9,6 +9,8 @@ from re import Pattern
 from types import GenericAlias
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
+from typing_extensions import Buffer
+
 from fastcascade.routing import Route
 
 _T = TypeVar("_T")
@@ -19,6 +21,8 @@ _By: TypeAlias = Literal["exact", "prefix", "regex", "wildcard"]
 _Seconds: TypeAlias = float | timedelta
 _Normalize: TypeAlias = PathPolicy | TextPolicy | None
 _CacheKey: TypeAlias = Key | str | bytes | int | tuple[Any, ...]
+_Vector: TypeAlias = Iterable[float] | Buffer
+_Rows: TypeAlias = Iterable[_Vector] | Buffer
 # A mapping's keys are invariant, so each kind of key is an alternative of its own.
 _Routes: TypeAlias = (
     Mapping[str, _T] | Mapping[Pattern[str], _T] | Mapping[str | Pattern[str], _T] | Iterable[Route[_T]]
@@ -401,6 +405,33 @@ class FastPath(Generic[_T]):
     def keys(self) -> KeyRing | None: ...
     @property
     def limiter(self) -> RateLimiter | None: ...
+
+@final
+class VectorSet:
+    """Example vectors in groups, and which group a vector is closest to by cosine.
+
+    `rows` is a buffer of float32 or float64 numbers (two axes, or one that `groups` divides evenly), or a list
+    of rows, each a buffer or a list of numbers. `groups` has a number from 0 on for each row, without gaps.
+    A group's score is the mean of its `top` best cosines, or of all where it has fewer rows.
+    """
+
+    def __new__(cls, rows: _Rows, groups: Iterable[int], *, top: int = 1) -> VectorSet: ...
+    def best(self, query: _Vector) -> tuple[int, float]:
+        """The group with the highest score, the first of equals, and that score."""
+    def scores(self, query: _Vector) -> list[float]:
+        """The score of every group, in order."""
+    @property
+    def dim(self) -> int:
+        """How many numbers a row has."""
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+    @property
+    def memory(self) -> int: ...
+    def __len__(self) -> int: ...
+
+def cosine(a: _Vector, b: _Vector, /) -> float:
+    """The cosine of the angle between two vectors, from -1 to 1."""
 
 # What `fastcascade bench` times from inside: (the clock's own cost, the calls), in nanoseconds, one figure a call.
 _Samples: TypeAlias = tuple[list[int], list[int]]

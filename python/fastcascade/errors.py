@@ -7,17 +7,32 @@
     |   |   +-- PatternError         a regular expression that cannot be had in linear time
     |   +-- CredentialError          a secret that cannot be put on the key ring
     +-- RequestError(ValueError)     the caller's
-        +-- PathError                a path that is refused as it stands
+    |   +-- PathError                a path that is refused as it stands
+    +-- BackendError                 a backend that has no reply to give; the cascade acts on its `failure`
+    +-- AnswerError                  an answer that cannot be had whole; it holds the answer with its trace
+        +-- NoAnswer                 no tier answered, and there is no last resort
+        +-- IncompleteAnswer         a stream that broke after the client had seen its beginning
 
 A refusal of a request (401, 403, 404, 405, 429) is not an exception: it is the value `Refused`.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from fastcascade.answers import Answer
 
 __all__ = [
+    "AnswerError",
+    "BackendError",
     "ConfigError",
     "CredentialError",
+    "Failure",
+    "FailureKind",
     "FastcascadeError",
+    "IncompleteAnswer",
+    "NoAnswer",
     "PathError",
     "PatternError",
     "RequestError",
@@ -74,3 +89,92 @@ class PathError(RequestError):
         """Keep the offset in the raw path beside the message."""
         super().__init__(message)
         self.position = position
+
+
+FailureKind: TypeAlias = Literal[
+    "timeout",  # no answer within its time
+    "cancelled",  # not wanted any more
+    "rate_limited",  # 429
+    "overloaded",  # 503, 529
+    "server",  # any other 5xx, an error inside a 200
+    "connection",  # refused, reset, no name, no TLS
+    "cut",  # a stream that ended without its end
+    "malformed",  # an answer that cannot be read
+    "auth",  # 401, 403
+    "not_found",  # 404: no such model
+    "bad_request",  # any other 4xx
+    "unsupported",  # the request holds what this backend cannot carry
+    "quota",  # the tier's own allowance
+    "budget",  # the request's budget
+    "missing",  # a recording without this call
+    "bug",  # an exception nobody meant to raise
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call has no reply. `retry_after` in seconds, where the provider said so."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    request_id: str = ""
+
+
+class BackendError(FastcascadeError):
+    """Raised by a backend that has no reply to give; the driver makes it a `Failure`, which the cascade acts on."""
+
+    status: ClassVar[int] = 502
+    fault: ClassVar[Literal["operator", "caller", "backend"]] = "backend"
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Say what happened; no secrets in the message."""
+        super().__init__(message)
+        self.failure = Failure(kind, message, status, retry_after, request_id)
+
+    def __reduce__(self) -> tuple[Callable[[Failure], "BackendError"], tuple[Failure]]:
+        """Pickle it by its failure."""
+        return _failed, (self.failure,)
+
+
+def _failed(failure: Failure) -> BackendError:
+    return BackendError(
+        failure.kind,
+        failure.message,
+        status=failure.status,
+        retry_after=failure.retry_after,
+        request_id=failure.request_id,
+    )
+
+
+class AnswerError(FastcascadeError):
+    """The answer that was asked for cannot be had whole; `answer` says what there is, and every attempt."""
+
+    status: ClassVar[int] = 503
+    fault: ClassVar[Literal["operator", "caller", "backend"]] = "backend"
+
+    def __init__(self, message: str, answer: "Answer") -> None:
+        """Keep the answer beside the message."""
+        super().__init__(message)
+        self.answer = answer
+
+    def __reduce__(self) -> tuple[type["AnswerError"], tuple[str, "Answer"]]:
+        """Pickle it with its answer."""
+        return type(self), (str(self), self.answer)
+
+
+class NoAnswer(AnswerError):
+    """No tier answered, and the cascade was told to have no last resort."""
+
+
+class IncompleteAnswer(AnswerError):
+    """The stream broke after the client had seen its beginning: what was seen stands, and is not the whole."""

@@ -23,6 +23,7 @@ mod normalize;
 mod patterns;
 mod record;
 mod router;
+mod vectors;
 
 use pyo3::prelude::*;
 
@@ -42,6 +43,7 @@ mod _core {
         normalize::{PyPathPolicy, PyTextPolicy},
         patterns::PyPatternSet,
         router::PyRouter,
+        vectors::{PyVectorSet, cosine},
     };
 
     use pyo3::prelude::*;

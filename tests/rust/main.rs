@@ -26,6 +26,7 @@ mod template;
 mod text;
 mod threads;
 mod types;
+mod vectors;
 
 use proptest::test_runner::Config;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use fastcascade::keyring::Identity;
 use fastcascade::{
     adaptive, bucket, cache, clock, endpoint, error, eviction, exact, front, ids, key, keyring, lru, method, path,
-    pattern, policy, prefix, route, router, slab, tags, template, text,
+    pattern, policy, prefix, route, router, slab, tags, template, text, vectors,
 };
 
 /// A holder of an identity, as the ring is used.
@@ -43,7 +43,7 @@ fn every_type_is_shared_and_unwinds() {
         pattern::PatternError, pattern::PatternSet, pattern::PatternStats, policy::Slot, policy::List, prefix::Tree, route::Pattern,
         route::Share, route::Access, route::Route<u8>, router::By, router::Normalize, router::Found, router::Step,
         router::Outcome, router::Router<u8>, slab::Slab<u8>, tags::Tags, template::Part, template::TemplateError,
-        text::Form, text::TextPolicy,
+        text::Form, text::TextPolicy, vectors::Fault, vectors::GroupId, vectors::Vectors, vectors::VectorsError,
     );
     check!(seen, shared: bucket::Limiter, keyring::KeyRing<Holder>);
     // Borrows two locks, so it is shared but does not promise to be whole after a panic.

@@ -1,0 +1,69 @@
+"""An answer as it comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from fastcascade.answers import Answer
+from fastcascade.drive import Driver, Flows
+from fastcascade.errors import IncompleteAnswer
+from fastcascade.messages import Delta, Request
+
+__all__ = ["AnswerStream"]
+
+
+class AnswerStream:
+    """An answer as it comes: iterate over its pieces, or over `text()`; `answer` is there at the end.
+
+    Leaving early, `aclose()` or the end of `async with`, cancels what is under way.
+    """
+
+    def __init__(self, flows: Flows, request: Request) -> None:
+        """Start nothing before the first piece is asked for."""
+        self.answer: Answer | None = None
+        self._pieces = _streamed(flows, request)
+
+    async def __anext__(self) -> Delta:
+        """The next piece."""
+        item = await anext(self._pieces)
+        if isinstance(item, Answer):
+            self.answer = item
+            if item.incomplete:
+                error = item.attempts[-1].error
+                msg = f"the stream broke off: {error.message if error else 'it has no end'}"
+                raise IncompleteAnswer(msg, item)
+            raise StopAsyncIteration
+        return item
+
+    def __aiter__(self) -> Self:
+        """Iterate over pieces of text, of thinking, and of tool calls."""
+        return self
+
+    async def text(self) -> AsyncIterator[str]:
+        """The pieces of its text alone."""
+        async for delta in self:
+            if delta.kind == "text":
+                yield delta.text
+
+    async def aclose(self) -> None:
+        """Stop, and cancel what is under way."""
+        await self._pieces.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Close it at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+
+async def _streamed(flows: Flows, request: Request) -> AsyncGenerator[Delta | Answer, None]:
+    driver = Driver(clock=asyncio.get_running_loop().time)
+    async with aclosing(driver.stream(flows(request, driver.clock(), streaming=True))) as stream:
+        async for item in stream:
+            yield item

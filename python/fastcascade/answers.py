@@ -1,0 +1,156 @@
+"""What the caller gets: an `Answer` with its whole trace, one `Attempt` for each try of a tier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from fastcascade.effects import Outcome
+from fastcascade.errors import Failure
+from fastcascade.messages import (
+    Block,
+    Budget,
+    Delta,
+    Image,
+    Message,
+    Opaque,
+    Reply,
+    Request,
+    Text,
+    Thinking,
+    Token,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from fastcascade.records import dump, known
+
+__all__ = ["Answer", "Attempt", "Ended", "Spent"]
+
+Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "cancelled", "incomplete"]
+"""How a try of a tier ended. `empty` is a tier that had no answer: no rule matched, or nothing was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One call: what it was for, and what it took. A cost of None is unknown; `estimated` is from the prompt alone."""
+
+    label: str
+    model: str
+    usage: Usage | None
+    cost_usd: float | None
+    estimated: bool
+    started: float
+    latency: float
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one tier: its calls (the answer, samples, judges), the score, and what was decided."""
+
+    tier: str
+    verdict: Ended
+    score: float | None = None
+    reason: str = ""
+    model: str = ""
+    error: Failure | None = None
+    started: float = 0.0
+    latency: float = 0.0
+    calls: tuple[Spent, ...] = ()
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What its calls cost; None if that of any is unknown."""
+        return total(self.calls)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all its calls, as far as they were reported."""
+        return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply that was judged, or the best there was; every attempt, and what it took.
+
+    `degraded` is empty, or says in what the answer falls short: "deadline", "money" or "attempts" (what of the
+    budget ran out), "below threshold", "incomplete", "no tier answered".
+    """
+
+    reply: Reply | None
+    request: Request
+    tier: str = ""
+    confidence: float | None = None
+    latency: float = 0.0
+    degraded: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    entered: str = ""  # why it entered where it did, if not at the first tier
+    prompt_cache_lost: int = 0  # tokens that another model had cached for this conversation
+    routing: tuple[Spent, ...] = ()  # what choosing a lane took
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The text of it."""
+        return self.reply.text if self.reply else ""
+
+    @property
+    def content(self) -> tuple[Block, ...]:
+        """All blocks of it."""
+        return self.reply.content if self.reply else ()
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools the model wants run."""
+        return self.reply.tool_calls if self.reply else ()
+
+    @property
+    def model(self) -> str:
+        """Who said it."""
+        return self.reply.model if self.reply else ""
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the stream broke after its beginning was seen."""
+        return self.degraded == "incomplete"
+
+    @property
+    def calls(self) -> tuple[Spent, ...]:
+        """Every call made for it, in the order they were counted."""
+        return (*self.routing, *(call for attempt in self.attempts for call in attempt.calls))
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all calls cost, the rejected and the cancelled too; None if that of any is unknown."""
+        return total(self.calls)
+
+    @property
+    def known_cost_usd(self) -> float:
+        """What is known of the cost: no more than the true one."""
+        return sum(call.cost_usd for call in self.calls if call.cost_usd is not None)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls, as far as they were reported."""
+        return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
+
+    def trace(self) -> dict[str, Any]:
+        """All of it, the outcome of every call too, as JSON can hold it: what `drive.replay` answers from."""
+        traced: dict[str, Any] = dump(self)
+        traced["outcomes"] = {label: dump(outcome) for label, outcome in self.outcomes.items()}
+        return traced
+
+
+def total(calls: tuple[Spent, ...]) -> float | None:
+    """The sum of the costs; None if any is unknown."""
+    cost = 0.0
+    for call in calls:
+        if call.cost_usd is None:
+            return None
+        cost += call.cost_usd
+    return cost
+
+
+known(Answer, Attempt, Budget, Delta, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text, Thinking, Token)
+known(Tool, ToolCall, ToolResult, Usage)

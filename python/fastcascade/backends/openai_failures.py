@@ -1,0 +1,103 @@
+"""What the exceptions of the OpenAI SDK mean, and of those that are made like them."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from fastcascade.backends.failures import failure_kind, retry_after
+from fastcascade.backends.openai_wire import Dialect
+from fastcascade.errors import BackendError, FailureKind
+
+if TYPE_CHECKING:
+    import openai
+
+__all__ = ["Failures"]
+
+REQUEST_ID: Final = "x-request-id"
+WIRE: Final = frozenset({"EndOfStream", "RequestError", "OSError"})
+"""What breaks below the SDK while a stream is read, by class name: it rides on httpx or httpx2, by its version."""
+RAISED_BEFORE: Final[dict[str, FailureKind]] = {
+    "UnicodeEncodeError": "unsupported",  # what UTF-8 cannot hold
+    "UnsupportedParamsError": "unsupported",  # litellm's own
+    "OpenAIError": "auth",  # credentials that could not be had
+}
+"""What is raised before anything is sent, by class name."""
+TIMEOUTS: Final = frozenset({"TimeoutException", "TimeoutError"})
+
+
+class Failures:
+    """Keeps what an SDK raises within `with` as the `BackendError` it means; what it does not know goes on.
+
+        with Failures(dialect) as failures:
+            ...
+            return reply
+        raise failures.failure
+
+    What is raised after the block has no context, for the words of an SDK's own exceptions are not scrubbed. Once
+    `begun`, a connection that breaks has cut a reply.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        """Keep how secrets are hidden."""
+        self.begun = False
+        self.request_id = ""
+        self.failure = BackendError("bug", "nothing was raised and nothing replied")
+        self._hide = dialect.hide
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Keep what it means."""
+        if not isinstance(error, Exception):
+            return False
+        meant = error if isinstance(error, BackendError) else self._meant(error)
+        if meant is None:
+            return False
+        meant.__context__ = None
+        self.failure = meant
+        return True
+
+    def _meant(self, error: Exception) -> BackendError | None:
+        import openai  # noqa: PLC0415 # it was there when the backend was built
+
+        below = getattr(error, "original_exception", None)
+        if isinstance(below, Exception):  # litellm, of a stream that failed halfway
+            return self._meant(below)
+        names = {each.__name__ for each in type(error).__mro__}
+        if isinstance(error, openai.APITimeoutError) or names & TIMEOUTS:
+            return self._made("timeout", "no answer within its time")
+        if isinstance(error, openai.APIConnectionError) or names & WIRE:
+            return self._broken(error)
+        if isinstance(error, openai.APIError) and "UnsupportedParamsError" not in names:
+            return self._said(error)
+        for name, kind in RAISED_BEFORE.items():
+            if name in names:
+                return self._made(kind, str(error) or type(error).__name__)
+        return None
+
+    def _broken(self, error: Exception) -> BackendError:
+        below = error.__cause__ or error
+        why = f"{type(below).__name__}: {below}" if str(below) else type(below).__name__
+        if self.begun:
+            return self._made("cut", f"the connection broke while the reply was read: {why}")
+        return self._made("connection", f"no connection, or none that lasted: {why}")
+
+    def _said(self, error: "openai.APIError") -> BackendError:
+        """What the provider itself says is wrong."""
+        status = getattr(error, "status_code", None)
+        headers = getattr(getattr(error, "response", None), "headers", None) or {}
+        kind = failure_kind(status or 200, error.type or error.code or "")
+        if type(error).__name__ == "APIResponseValidationError":  # with a status of 200
+            kind = "malformed"
+        said = error.body.get("message") if isinstance(error.body, dict) else None
+        message = f"{status or 'an error'}: {said or error}"
+        request_id = headers.get(REQUEST_ID) or self.request_id
+        return BackendError(
+            kind, self._hide(message), status=status, retry_after=retry_after(headers), request_id=request_id
+        )
+
+    def _made(self, kind: FailureKind, message: str) -> BackendError:
+        return BackendError(kind, self._hide(message), request_id=self.request_id)

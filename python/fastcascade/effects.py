@@ -1,0 +1,153 @@
+"""What the cascade wants done, as values, and what came of it.
+
+`flow()` yields effects and is sent outcomes; a driver (drive.py) does the I/O in between. Nothing in here runs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fastcascade.errors import Failure
+
+if TYPE_CHECKING:
+    from fastcascade.backends.backend import Backend
+    from fastcascade.messages import Delta, Request
+
+__all__ = [
+    "Call",
+    "Cancel",
+    "Check",
+    "Close",
+    "Effect",
+    "Emit",
+    "Gather",
+    "Handle",
+    "Next",
+    "Open",
+    "Outcome",
+    "Start",
+    "Wait",
+]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an effect: a value or a failure, and when it began and ended on the driver's clock (seconds)."""
+
+    value: Any = None
+    failure: Failure | None = None
+    started: float = 0.0
+    ended: float = 0.0
+
+
+@dataclass(slots=True)
+class Call:
+    """Ask a backend. Comes to a `Reply`, or to None from a backend that has no answer (a rule set, a function).
+
+    `purpose` says what for: answer, sample, judge, report. `label` is given by the flow: it is the call's name in
+    the trace and in a recording.
+    """
+
+    backend: "Backend"
+    request: "Request"
+    purpose: str = "answer"
+    timeout: float | None = None
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Check:
+    """Run a user's function, plain or async, or an embedder, with these arguments. Comes to what it returns.
+
+    A plain function runs in a thread, so that it cannot hold up others, unless `inline`.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    purpose: str = "check"
+    timeout: float | None = None
+    inline: bool = False
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Gather:
+    """Make calls at once. Comes to a list of outcomes in their order.
+
+    `enough`, asked after each with what is there so far (None where nothing is yet), may end it early: the rest
+    is cancelled, and comes to failures of kind cancelled.
+    """
+
+    calls: tuple[Call, ...]
+    enough: "Callable[[list[Outcome | None]], bool] | None" = None
+
+
+@dataclass(slots=True, eq=False)
+class Handle:
+    """A call that was started and not waited for. The driver keeps what it needs in `task`."""
+
+    call: Call
+    task: Any = None
+    outcome: Outcome | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether its outcome is there."""
+        return self.outcome is not None
+
+
+@dataclass(slots=True)
+class Start:
+    """Start a call and go on. Comes to a `Handle`."""
+
+    call: Call
+
+
+@dataclass(slots=True)
+class Wait:
+    """Wait until one of these is done, or for `timeout` seconds. Comes to None; each done handle has its outcome."""
+
+    handles: tuple[Handle, ...]
+    timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Cancel:
+    """Stop a started call. Comes to None; the handle has the outcome, which may be a reply that was just in time."""
+
+    handle: Handle
+
+
+@dataclass(slots=True)
+class Open:
+    """Begin a reply as a stream. Comes to a `Handle` for `Next` and `Close`."""
+
+    call: Call
+
+
+@dataclass(slots=True)
+class Next:
+    """The next piece of a stream: a `Delta`, or the whole `Reply` as the last.
+
+    `timeout` in seconds; a stream that stalls or is cut comes to a failure.
+    """
+
+    handle: Handle
+    timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Close:
+    """End a stream early."""
+
+    handle: Handle
+
+
+@dataclass(slots=True)
+class Emit:
+    """Give these pieces to the client, who has then seen them."""
+
+    deltas: "tuple[Delta, ...]"
+
+
+Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Open | Next | Close | Emit
