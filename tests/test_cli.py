@@ -32,6 +32,12 @@ SAMPLES = st.lists(st.integers(0, 10**8) | st.integers(0, 300), max_size=3_000)
 QUICK = ["--seconds", "0.01"]
 
 
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks a real model, whoever runs it."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Document:
     """One document of a table that has every kind of route, with the rivals."""
@@ -327,6 +333,9 @@ FAILING = [
     (["bench", "--seed", "x"], "--seed"),
     (["demo", "--requests", "0"], "no whole number above 0"),
     (["demo", "--requests", "1", "--seconds", "1"], "not allowed with"),
+    (["demo", "--accept", "1.5"], "no share between 0 and 1"),
+    (["demo", "--accept", "nan"], "no share between 0 and 1"),
+    (["demo", "--accept", "most"], "no share between 0 and 1"),
     (["bench", "--routes", "no-such-file.txt"], "no-such-file.txt: cannot be read"),
 ]
 

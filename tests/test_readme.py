@@ -9,6 +9,12 @@ README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key for the backends that want one when they are built; no example gets as far as using it."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"block {number}" for number in range(1, len(BLOCKS) + 1)])
 def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each block runs by itself, and whatever it asserts holds."""
@@ -17,6 +23,14 @@ def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_first_block_goes_the_way_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first example prints what its comment says it prints."""
+    """The first example is answered by its rules, as its comment says, and so for nothing."""
     exec(compile(BLOCKS[0], str(README), "exec"), {})
+    out = capsys.readouterr().out
+    assert out == "Visit account.example.com/reset. | rules 0.0\nrules accept None 0.0\n"
+
+
+def test_the_fast_path_goes_the_way_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of the fast path prints what its comment says it prints."""
+    block = next(block for block in BLOCKS if "FastPath(" in block)
+    exec(compile(block, str(README), "exec"), {})
     assert capsys.readouterr().out == "to user {'id': '42'}\n"

@@ -184,9 +184,10 @@ class OpenAIEmbedder(Batches):
         sent: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": self.encoding}
         if self.dimensions is not None:
             sent["dimensions"] = self.dimensions
-        with Failures(self._dialect):
+        with Failures(self._dialect) as failures:
             response = await self._clients.get().embeddings.with_raw_response.create(**sent)
             return self._read(response.http_response, len(texts))
+        raise failures.failure
 
     def _read(self, response: Any, count: int) -> list[Any]:
         try:

@@ -8,8 +8,8 @@ import sys
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
 from fastcascade.cli import demo_core
-from fastcascade.cli.demo_cascade import ACCEPT, Asked, Trial, ask_all, recorded
-from fastcascade.cli.demo_live import CHEAP, LARGE, has_key, live, most_per_request
+from fastcascade.cli.demo_cascade import ACCEPT, MODELS, Asked, Trial, ask_all, recorded
+from fastcascade.cli.demo_live import has_key, live, most_per_request
 from fastcascade.cli.demo_questions import questions
 from fastcascade.cli.demo_report import opening, summary, thresholds, trace_line
 from fastcascade.cli.demo_sums import document, ladder, sums
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     agree = f"accept a cheap reply where this share of its samples agrees (default: {ACCEPT})"
     cascade.add_argument("--accept", type=_share, default=ACCEPT, metavar="X", help=agree)
-    cascade.add_argument("--cheap", metavar="MODEL", help=f"the cheap model of the real API (default: {CHEAP})")
-    cascade.add_argument("--large", metavar="MODEL", help=f"the large one (default: {LARGE})")
+    cascade.add_argument("--cheap", metavar="MODEL", help=f"the cheap model of the real API (default: {MODELS[0]})")
+    cascade.add_argument("--large", metavar="MODEL", help=f"the large one (default: {MODELS[1]})")
     core = parser.add_argument_group("the core")
     length = core.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=seconds, default=1.0, metavar="N", help="how long to run (default: 1)")
@@ -73,7 +73,7 @@ def _trial(args: argparse.Namespace) -> Trial:
     if has_key() and not args.recorded:
         try:
             chosen = [each for each in asked if each.live]
-            return live(chosen, (args.cheap or CHEAP, args.large or LARGE), args.accept)
+            return live(chosen, (args.cheap or MODELS[0], args.large or MODELS[1]), args.accept)
         except ConfigError as error:
             warn(f"ANTHROPIC_API_KEY is set, but {error}; showing recorded answers instead")
     elif args.cheap or args.large:

@@ -16,22 +16,22 @@ from fastcascade.prices import Price
 from fastcascade.recording import Recording, record, replay
 from fastcascade.tiers import Tier
 
-__all__ = ["ACCEPT", "MAX_TOKENS", "PRICES", "RECORDED", "SAMPLES", "Asked", "Trial", "ask_all", "recorded", "rules"]
+__all__ = ["ACCEPT", "MAX_TOKENS", "PRICES", "MODELS", "SAMPLES", "Asked", "Trial", "ask_all", "recorded", "rules"]
 
 ACCEPT: Final = 0.6
 SAMPLES: Final = 3
-MAX_TOKENS: Final = 400
+MAX_TOKENS: Final = 1_000
 TIMEOUT: Final = 60.0
 LARGE_CALL: Final = "large/answer"
 DAY: Final = "2026-11-04"
 PRICES: Final = {
     "claude-haiku-4-5": Price(1.0, 5.0, 0.10, 1.25, date=DAY),
-    "claude-sonnet-4-5": Price(3.0, 15.0, 0.30, 3.75, date=DAY),
-    "claude-opus-4-5": Price(5.0, 25.0, 0.50, 6.25, date=DAY),
+    "claude-sonnet-4-6": Price(3.0, 15.0, 0.30, 3.75, date=DAY),
+    "claude-opus-4-6": Price(5.0, 25.0, 0.50, 6.25, date=DAY),
 }
-"""US dollars per million tokens, as the sheet of genai-prices 0.2.3 has them."""
-RECORDED: Final = ("claude-haiku-4-5", "claude-opus-4-5")
-"""The models whose prices the recording is counted at."""
+"""US dollars per million tokens, as the sheet of genai-prices 0.2.3 has them. All of these take a temperature."""
+MODELS: Final = ("claude-haiku-4-5", "claude-opus-4-6")
+"""The models whose prices the recording is counted at, and which the real API is asked for."""
 
 
 def rules() -> Rules:
@@ -98,7 +98,7 @@ class Trial:
 def recorded(asked: Iterable[Question], accept: float = ACCEPT) -> Trial:
     """The cascade over recorded answers: no key, no network."""
     asked = tuple(asked)
-    cheap, large = RECORDED
+    cheap, large = MODELS
     return Trial.of(
         Recorded({each.ask: each.cheap for each in asked}, name=cheap, strict=False),
         Recorded({each.ask: each.large for each in asked}, name=large),

@@ -1,7 +1,7 @@
 """`fastcascade demo` on the real API: whether it can be asked, and what it can cost at most."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -12,17 +12,15 @@ from fastcascade.errors import ConfigError
 from fastcascade.messages import Budget, Usage
 from fastcascade.prices import Price, PriceSheet
 
-__all__ = ["CHEAP", "LARGE", "has_key", "live", "most_per_request"]
+__all__ = ["has_key", "live", "most_per_request"]
 
-CHEAP: Final = "claude-haiku-4-5"
-LARGE: Final = "claude-sonnet-4-5"
 OVERHEAD: Final = 64
 """Tokens a provider may add to a message of its own accord; a byte of text is never more than a token."""
 
 
-def has_key(environment: Mapping[str, str] = os.environ) -> bool:
+def has_key() -> bool:
     """Whether there is a key for the real API."""
-    return bool(environment.get("ANTHROPIC_API_KEY", "").strip())
+    return bool(_key())
 
 
 def live(asked: Sequence[Question], models: tuple[str, str], accept: float) -> Trial:
@@ -42,8 +40,13 @@ def most_per_request(question: Question, prices: tuple[Price, Price]) -> float:
 
 
 def _model(name: str) -> Anthropic:
-    # The models whose price is listed here are all of the kind that takes a temperature, which samples need.
-    return Anthropic(name, classic=name in PRICES)
+    # Newer models take no temperature; their samples differ as they do of themselves.
+    return Anthropic(name, api_key=_key(), classic=name in PRICES)
+
+
+def _key() -> str:
+    # A key read from a file often has a line end.
+    return os.environ.get("ANTHROPIC_API_KEY", "").strip()
 
 
 def _price(model: str) -> Price:

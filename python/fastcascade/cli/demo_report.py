@@ -12,8 +12,8 @@ from fastcascade.cli.report import table
 __all__ = ["WIDTH", "opening", "summary", "thresholds", "trace_line"]
 
 WIDTH: Final = 100
-COLUMNS: Final = (("request", -32), ("way", -21), ("score", 5), ("right", 5), ("cost", 8), ("why", -20))
-SURE: Final = "95 % sure"
+COLUMNS: Final = (("request", -31), ("way", -21), ("score", 5), ("right", 5), ("cost", 8), ("why", -20))
+SURE: Final = "95 % interval"
 WITHIN: Final = 0.05
 """How near a saving should be known."""
 MEANINGS: Final = {0.3: "any will do", 0.6: "2 of 3 agree", 1.0: "all 3 agree"}
@@ -75,7 +75,7 @@ def _line(cells: Sequence[str]) -> str:
 def summary(trial: Trial, asked: Sequence[Asked], made: Sums) -> Iterable[str]:
     """The sums, with their n and how sure they are."""
     rows = [
-        [tier.name, str(tier.answered), *_share(tier.answered, made.n), _known(tier.known_usd, tier.unknown)]
+        [tier.name, str(tier.answered), *_share(tier.answered, made.n), _at_least(tier.known_usd, tier.unknown)]
         for tier in made.tiers
     ]
     if nobody := made.n - sum(tier.answered for tier in made.tiers):
@@ -136,11 +136,11 @@ def thresholds(trial: Trial, replayed: Sequence[Sums]) -> Iterable[str]:
         saved = "-" if made.saved is None else f"{100 * made.saved:.1f} %"
         sure = "-" if made.saved_interval is None else _interval(made.saved_interval)
         right = [f"{made.right} of {made.graded}", _share(made.right, made.graded)[1]]
-        cost = _known(made.known_usd, made.unknown)
+        cost = _at_least(made.known_usd, made.unknown)
         rows.append([name, escalated, cost, saved, sure, *right, MEANINGS.get(made.accept, "")])
     last = replayed[-1]
     right = [f"{last.alone_right} of {last.graded}", _share(last.alone_right, last.graded)[1]]
-    rows.append(["  -", "-", _usd(last.large_usd), "-", "-", *right, "large alone"])
+    rows.append(["  -", "-", _at_least(last.large_usd, last.n - last.compared), "-", "-", *right, "large alone"])
     yield from table(["  accept", "escalated", "cost", "saved", SURE, "right", SURE, "note"], rows)
     yield ""
     yield from _paragraph(_next(trial, replayed))
@@ -151,8 +151,8 @@ def _next(trial: Trial, replayed: Sequence[Sums]) -> str:
     made = next(each for each in replayed if each.accept == trial.accept)
     if trial.live and made.saved_by.get("cheap", 0.0) <= 0:
         return (
-            f"Try next: a pair further apart in price, such as --large claude-opus-4-5: {SAMPLES} replies of the cheap "
-            f"model cost too much here beside one of the large. Or k=2; {own}."
+            f"Try next: a pair further apart in price, with --cheap and --large: {SAMPLES} replies of this cheap model "
+            f"and what it escalates cost more than the large one alone; {own}."
         )
     if trial.live:
         return f"Try next: --accept 1.0, or other models with --cheap and --large; {own}."
@@ -163,8 +163,13 @@ def _usd(cost: float | None) -> str:
     return "-" if cost is None else f"${cost:.5f}"
 
 
+def _at_least(cost: float, unknown: int) -> str:
+    """Where some of it is not known, what is known and a sign of the rest."""
+    return f"{_usd(cost)} + ?" if unknown else _usd(cost)
+
+
 def _known(cost: float, unknown: int) -> str:
-    return f"{_usd(cost)} and {unknown} unknown" if unknown else _usd(cost)
+    return f"{_usd(cost)}, and {unknown} of unknown cost," if unknown else _usd(cost)
 
 
 def _share(part: int, whole: int) -> tuple[str, str]:

@@ -180,7 +180,7 @@ def calibrate(gate: G, calibration: Calibrator | Artefact) -> G:
     if not callable(found):
         msg = f"a calibration is called with a score; {found!r} cannot be called"
         raise ConfigError(msg)
-    calibrated.calibration = found
+    calibrated.calibration = cast("Calibrator", found)
     return calibrated
 
 

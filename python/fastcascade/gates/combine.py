@@ -62,7 +62,7 @@ class Combined(Gate):
             judging = member.judge(exam)
             if not isinstance(judging, Verdict):
                 return self._rest(exam, verdicts, judging)
-            verdict = member.calibrated(judging)
+            verdict = _heard(member, judging)
             verdicts.append(verdict)
             if self.decided(member, verdict):
                 break
@@ -80,7 +80,7 @@ class Combined(Gate):
         while True:
             member = self.members[len(verdicts)]
             found = judging if isinstance(judging, Verdict) else (yield from judging)
-            verdict = member.calibrated(found)
+            verdict = _heard(member, found)
             verdicts.append(verdict)
             if len(verdicts) == len(self.members) or self.decided(member, verdict):
                 return self.conclude(exam, verdicts)
@@ -183,17 +183,10 @@ class Weighted(Combined):
         self, weights: "Mapping[Gate, float] | Iterable[tuple[Gate, float]]", *, threshold: float = HALF
     ) -> None:
         """Take gates with their weights, each above zero."""
-        pairs: tuple[Any, ...] = tuple(weights.items() if isinstance(weights, Mapping) else weights)
-        for pair in pairs:
-            if len(pair) != 2 or isinstance(pair[1], bool) or not isinstance(pair[1], int | float):
-                msg = f"weighted is given gates with their weights, not {pair!r}"
-                raise ConfigError(msg)
-            if not (isfinite(pair[1]) and pair[1] > 0):
-                msg = f"the weight of {pair[0]!r} must be above zero, not {pair[1]!r}"
-                raise ConfigError(msg)
+        pairs = [_pair(each) for each in (weights.items() if isinstance(weights, Mapping) else weights)]
         super().__init__((gate for gate, _ in pairs), threshold)
         largest = max(weight for _, weight in pairs)
-        self.weights = tuple(float(weight) for _, weight in pairs)
+        self.weights = tuple(weight for _, weight in pairs)
         self._shares = tuple(weight / largest for weight in self.weights)  # so that no sum can overflow
 
     def decided(self, _member: Gate, verdict: Verdict, /) -> bool:
@@ -256,7 +249,7 @@ class _Together:
         self._gate = gate
         self._watches = watches
         self._open = list(range(len(watches)))
-        self._lasting = lasting
+        self._lasting: Literal["commit", "abort"] = lasting
         self._settle = settle
         self.verdict = Verdict(None, "nothing was judged yet")
 
@@ -350,6 +343,25 @@ def unlevel(found: float, threshold: float) -> float:
 def spoke(verdicts: Sequence[Verdict]) -> str:
     """How many of them did not abstain."""
     return f"{sum(verdict.score is not None for verdict in verdicts)} of {len(verdicts)} gates"
+
+
+def _pair(given: Any) -> tuple[Gate, float]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        msg = f"weighted is given gates with their weights, not {given!r}"
+        raise ConfigError(msg)
+    gate, weight = given
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not (isfinite(weight) and weight > 0):
+        msg = f"the weight of {gate!r} must be a number above zero, not {weight!r}"
+        raise ConfigError(msg)
+    return gate, float(weight)
+
+
+def _heard(member: Gate, judged: Verdict) -> Verdict:
+    """A member's verdict, calibrated; one with a score that is none, from a gate of the user's, is an abstention."""
+    verdict = member.calibrated(judged)
+    if verdict.score is None or 0.0 <= verdict.score <= 1.0:
+        return verdict
+    return Verdict(None, f"{verdict.score!r} is no score from 0 to 1", verdict.parts)
 
 
 def _names(members: Sequence[Gate]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class Schemas:
         try:
             key = Key(schema)
         except (TypeError, ValueError, RecursionError):  # not plain dicts and lists, or too deep: not kept
-            made = self._compile(_plain(schema))
+            made = self._compile(schema)
         else:
             kept = self._kept.get(key)
             if kept is None:
@@ -97,7 +97,9 @@ class Schemas:
         options = self._library.FancyRegexOptions(backtrack_limit=BACKTRACKS)
         try:
             return Compiled(self._library.validator_for(_plain(schema), offline=True, pattern_options=options))
-        except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        except RecursionError:
+            return "the schema cannot be used: it is nested too deep"
+        except (ValueError, TypeError, OverflowError) as error:
             message = getattr(error, "message", None) or str(error)
             return f"the schema cannot be used: {_short(str(message))}"
 

@@ -128,7 +128,7 @@ class Structure(Gate):
                 return f"it calls {_short(call.name)!r}, which is none of the request's tools"
             if choice not in ("auto", "any", call.name):
                 return f"it calls {call.name!r}, where tool_choice is {choice!r}"
-            where = f"the arguments of {call.name!r}"
+            where = f"the input of {call.name!r}"
             if self._schemas and (wrong := self._schemas.wrong(tool.schema, call.arguments or "{}", where)):
                 return wrong
         return None
@@ -163,7 +163,7 @@ class Structure(Gate):
     def starts(self, request: Request) -> str:
         """What the text may begin with, if it must be JSON; nothing where it may begin with anything."""
         schema = request.schema if self.schema is None else self.schema
-        if schema is None or schema is False or request.tools:
+        if schema is None or isinstance(schema, bool) or request.tools:
             return ""
         kind = schema.get("type")
         starts = STARTS.get(kind, "") if isinstance(kind, str) else ""
