@@ -140,6 +140,8 @@ def check(made: dict[str, Any]) -> None:
     assert (made["escalated"], made["tried"]) == (escalated, sum("cheap" in line for line in ASKED))
     assert made["escalation_rate"] == pytest.approx(escalated / made["tried"])
     assert made["right"] == sum(naive_right(line, way) for way, _, line in ways if "right" in line)
+    assert made["fell_back"] == 0
+    assert made["graded"] == made["alone_graded"] == sum("right" in line for line in ASKED)
     assert made["alone_right"] == sum(naive_right(line, ["large"]) for line in ASKED if "right" in line)
 
 
@@ -226,9 +228,10 @@ def test_unknown_costs_stay_unknown(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert (summary["saved"], summary["saved_interval"]) == (pytest.approx(1 - 0.0045 / 0.0075), None)
     out, _ = shown(capsys)
     assert re.search(r"^2 \+ 2\?.* 1\.00 +yes +-  3 of 3", out, re.MULTILINE)
+    assert "$0.01200 + ?" in out and max(map(len, out.splitlines())) <= 100
+    out = " ".join(out.split())
     assert "Cost: $0.01200, and 1 of unknown cost, for 3 requests" in out
     assert "for the 1 of them where both costs are known" in out and "too few for an interval" in out
-    assert "$0.01200 + ?" in out and max(map(len, out.splitlines())) <= 100
 
 
 def test_nothing_known_is_no_saving(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -305,18 +308,28 @@ def test_the_bound_holds_for_the_longest_replies(server: WireServer, capsys: pyt
     assert all(each["degraded"] == "" for each in found["requests"])
 
 
-REFUSALS = [(401, "authentication_error"), (529, "overloaded_error"), (404, "not_found_error")]
+REFUSALS = [
+    (401, "authentication_error", "auth"),
+    (529, "overloaded_error", "overloaded"),
+    (404, "not_found_error", "not_found"),
+]
 
 
-@pytest.mark.parametrize(("status", "kind"), REFUSALS)
-def test_refusals_are_shown(status: int, kind: str, server: WireServer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("status", "kind", "told"), REFUSALS)
+def test_refusals_are_shown(
+    status: int, kind: str, told: str, server: WireServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where the API refuses, the report says so and invents no saving; the key it repeats is not shown."""
     server.handler = lambda seen: Canned.plain(status, error(kind, f"this will not do: {KEY}"))
     out, _ = shown(capsys)
     assert "Saved: not known" in out and re.search(r"^no tier +7 ", out, re.MULTILINE)
     assert len([line for line in out.splitlines() if " rules > cheap > large " in line]) == 7
+    assert f"Failed: cheap: {told}: this will not do" in out
+    assert "Fell back, as the cheap model failed: 7 of them" in out and "The large model alone: not known" in out
     found = document(capsys)
-    assert found["summary"]["saved"] is None and found["summary"]["compared"] == 0
+    made = found["summary"]
+    assert (made["saved"], made["compared"], made["graded"], made["alone_graded"]) == (None, 0, 0, 0)
+    assert (made["tried"], made["escalated"], made["fell_back"]) == (7, 0, 7)
     assert all(each["degraded"] == "no tier answered" for each in found["requests"] if each["tier"] == "")
 
 

@@ -148,7 +148,7 @@ def test_what_is_not_a_number_never_passes() -> None:
     """A token that cannot be read counts as one that is impossible."""
     for of in ("mean", "geometric", "min", "margin"):
         token = Token("t", math.nan, (("a", math.nan), ("b", math.nan)))
-        assert judged(Logprobs(of), Reply("a", logprobs=(token,))).score == 0.0  # type: ignore[arg-type]
+        assert judged(Logprobs(of), Reply("a", logprobs=(token,))).score == 0.0
 
 
 CURVES = st.sampled_from([None, Isotonic(((0.2, 0.1), (0.6, 0.9))), Platt(8.0, -4.0), Isotonic(((0.5, 0.3),))])

@@ -5,10 +5,10 @@ over the table in the core.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from fastcascade._core import Cache, VectorSet, cosine
 from fastcascade.embedders import Vector, as_embedder, checked
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SemanticRoutes"]
 
+T = TypeVar("T")
 Found: TypeAlias = tuple[str | None, float]
 THRESHOLD: Final = 0.5
 """Embedders differ in what a cosine means: measure it."""
@@ -58,6 +59,7 @@ class SemanticRoutes:
         self._routes = _utterances(routes)
         self._embedder = as_embedder(embedder)
         self._thresholds = _thresholds(threshold, tuple(self._routes))
+        self._alike = len(set(self._thresholds)) == 1
         self._top = _whole("top", top, 1)
         self._longest = _whole("longest", longest, 1)
         known = _whole("remember", remember, 0)
@@ -107,7 +109,7 @@ class SemanticRoutes:
         if not text.strip():
             return array("f", bytes(4 * table.dim))
         vector = checked(await self._embedder([text]), 1)[0]
-        self._scores(vector)  # what `match` could not take fails here, where a failure is expected
+        self.match(vector)  # what `match` could not take fails here, where a failure is expected
         if self._known is not None:
             self._known.put(text, vector)
         return vector
@@ -118,7 +120,10 @@ class SemanticRoutes:
 
     def match(self, vector: Sequence[float], /) -> Found:
         """The route whose utterances are closest, or None; and the score."""
-        return self._chosen(self._scores(vector))
+        group, score = self._asked(self._ready().best, vector, (0, 0.0))
+        if score >= self._thresholds[group]:
+            return self._names[group], score
+        return (None, score) if self._alike else self._chosen(self._scores(vector))
 
     def scores(self, vector: Sequence[float], /) -> dict[str, float]:
         """Every route's score: small enough to be kept in a record, and enough for `choose`."""
@@ -155,12 +160,14 @@ class SemanticRoutes:
         return self._table
 
     def _scores(self, vector: Sequence[float]) -> list[float]:
-        table = self._ready()
+        return self._asked(self._ready().scores, vector, [0.0] * len(self._names))
+
+    def _asked(self, question: Callable[[Sequence[float]], T], vector: Sequence[float], zero: T) -> T:
         try:
-            return table.scores(vector)
+            return question(vector)
         except ValueError as error:
-            if len(vector) == table.dim and not any(vector):  # nothing that the embedder knows, so near to nothing
-                return [0.0] * len(self._names)
+            if len(vector) == self._ready().dim and not any(vector):
+                return zero  # nothing that the embedder knows, so near to nothing
             msg = f"a vector cannot be matched with the routes: {error}"
             raise BackendError("malformed", msg) from None
 

@@ -15,12 +15,13 @@ __all__ = ["Failures"]
 REQUEST_ID: Final = "x-request-id"
 WIRE: Final = frozenset({"EndOfStream", "RequestError", "OSError"})
 """What breaks below the SDK while a stream is read, by class name: it rides on httpx or httpx2, by its version."""
-RAISED_BEFORE: Final[dict[str, FailureKind]] = {
+OTHERS: Final[dict[str, FailureKind]] = {
     "UnicodeEncodeError": "unsupported",  # what UTF-8 cannot hold
+    "JSONDecodeError": "malformed",  # of a reply, which the SDK reads itself only under litellm
     "UnsupportedParamsError": "unsupported",  # litellm's own
     "OpenAIError": "auth",  # credentials that could not be had
 }
-"""What is raised before anything is sent, by class name."""
+"""What is raised where the provider itself says nothing, by class name."""
 TIMEOUTS: Final = frozenset({"TimeoutException", "TimeoutError"})
 
 
@@ -63,9 +64,6 @@ class Failures:
     def _meant(self, error: Exception) -> BackendError | None:
         import openai  # noqa: PLC0415 # it was there when the backend was built
 
-        below = getattr(error, "original_exception", None)
-        if isinstance(below, Exception):  # litellm, of a stream that failed halfway
-            return self._meant(below)
         names = {each.__name__ for each in type(error).__mro__}
         if isinstance(error, openai.APITimeoutError) or names & TIMEOUTS:
             return self._made("timeout", "no answer within its time")
@@ -73,7 +71,7 @@ class Failures:
             return self._broken(error)
         if isinstance(error, openai.APIError) and "UnsupportedParamsError" not in names:
             return self._said(error)
-        for name, kind in RAISED_BEFORE.items():
+        for name, kind in OTHERS.items():
             if name in names:
                 return self._made(kind, str(error) or type(error).__name__)
         return None
@@ -88,7 +86,8 @@ class Failures:
     def _said(self, error: "openai.APIError") -> BackendError:
         """What the provider itself says is wrong."""
         status = getattr(error, "status_code", None)
-        headers = getattr(getattr(error, "response", None), "headers", None) or {}
+        headers = getattr(getattr(error, "response", None), "headers", None)
+        headers = headers or getattr(error, "litellm_response_headers", None) or {}
         kind = failure_kind(status or 200, error.type or error.code or "")
         if type(error).__name__ == "APIResponseValidationError":  # with a status of 200
             kind = "malformed"

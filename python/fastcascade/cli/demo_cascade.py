@@ -16,7 +16,7 @@ from fastcascade.prices import Price
 from fastcascade.recording import Recording, record, replay
 from fastcascade.tiers import Tier
 
-__all__ = ["ACCEPT", "MAX_TOKENS", "PRICES", "MODELS", "SAMPLES", "Asked", "Trial", "ask_all", "recorded", "rules"]
+__all__ = ["ACCEPT", "MAX_TOKENS", "MODELS", "PRICES", "SAMPLES", "Asked", "Trial", "ask_all", "recorded", "rules"]
 
 ACCEPT: Final = 0.6
 SAMPLES: Final = 3
@@ -129,13 +129,28 @@ class Asked:
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer is right; None where no one answer is."""
-        return self.question.is_right(self.answer.text)
+        """Whether the answer is right; None where there is none, or no one answer is."""
+        return self.question.is_right(self.answer.text) if self.answer.tier else None
 
     @property
     def alone_right(self) -> bool | None:
-        """Whether the large model alone is right."""
-        return self.question.is_right(self.alone.text)
+        """Whether the large model alone is right; None likewise."""
+        return self.question.is_right(self.alone.text) if self.alone.tier else None
+
+    @property
+    def went_on(self) -> str:
+        """Why the cheap model's reply was not the last: "escalated", "fell back", or empty."""
+        above = self.path[-1] == "large"
+        judged = next((attempt for attempt in self.answer.attempts if attempt.tier == "cheap"), None)
+        if judged is None or not above:
+            return ""
+        return "fell back" if judged.verdict in ("failed", "empty") else "escalated"
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong, by tier."""
+        tried = (*self.answer.attempts, *self.alone.attempts)
+        return [f"{attempt.tier}: {attempt.error.kind}: {attempt.error.message}" for attempt in tried if attempt.error]
 
     def at(self, trial: Trial, accept: float) -> "Asked":
         """What would have come of it at another threshold, without a call."""

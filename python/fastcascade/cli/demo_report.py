@@ -80,25 +80,32 @@ def summary(trial: Trial, asked: Sequence[Asked], made: Sums) -> Iterable[str]:
     ]
     if nobody := made.n - sum(tier.answered for tier in made.tiers):
         rows.append(["no tier", str(nobody), *_share(nobody, made.n), "-"])
+    if failures := sorted({failure for each in asked for failure in each.failures}):
+        for failure in failures:
+            yield from _paragraph(f"Failed: {failure}")
+        yield ""
     yield from table([f"answered, of {made.n}", "n", "share", SURE, "its calls cost"], rows)
     yield ""
     rate, sure = _share(made.escalated, made.tried)
     yield from _paragraph(
         f"Escalated: {made.escalated} of the {made.tried} that came to the cheap model, {rate} (95 % interval {sure})."
     )
+    if made.fell_back:
+        yield f"Fell back, as the cheap model failed: {made.fell_back} of them."
+    whose = "own" if trial.live else "recorded"
+    alone = f"{_usd(made.large_usd)} for {_compared(made)}, counted in the same way from its {whose} replies"
     yield from _paragraph(
         f"Cost: {_known(made.known_usd, made.unknown)} for {made.n} requests. The large model alone: "
-        f"{_usd(made.large_usd)} for {_compared(made)}, counted in the same way from its "
-        f"{'own' if trial.live else 'recorded'} replies."
+        f"{alone if made.compared else 'not known'}."
     )
     if trial.live:
         yield f"To ask it for that comparison cost {_usd(comparing_usd(asked))} more."
     yield from _paragraph(_saved(made))
     rate, sure = _share(made.right, made.graded)
-    alone, sure_alone = _share(made.alone_right, made.graded)
+    alone, sure_alone = _share(made.alone_right, made.alone_graded)
     yield from _paragraph(
-        f"Right: {made.right} of the {made.graded} that have one right answer, {rate} ({sure}); the large model alone: "
-        f"{made.alone_right}, {alone} ({sure_alone})."
+        f"Right: {made.right} of {made.graded} answers where one is right, {rate} ({sure}); the large model alone: "
+        f"{made.alone_right} of {made.alone_graded}, {alone} ({sure_alone})."
     )
     yield "Intervals of shares are exact (Clopper and Pearson); those of savings a bootstrap over requests."
 
@@ -139,8 +146,9 @@ def thresholds(trial: Trial, replayed: Sequence[Sums]) -> Iterable[str]:
         cost = _at_least(made.known_usd, made.unknown)
         rows.append([name, escalated, cost, saved, sure, *right, MEANINGS.get(made.accept, "")])
     last = replayed[-1]
-    right = [f"{last.alone_right} of {last.graded}", _share(last.alone_right, last.graded)[1]]
-    rows.append(["  -", "-", _at_least(last.large_usd, last.n - last.compared), "-", "-", *right, "large alone"])
+    right = [f"{last.alone_right} of {last.alone_graded}", _share(last.alone_right, last.alone_graded)[1]]
+    alone = _at_least(last.large_usd, last.n - last.compared) if last.compared else "-"
+    rows.append(["  -", "-", alone, "-", "-", *right, "large alone"])
     yield from table(["  accept", "escalated", "cost", "saved", SURE, "right", SURE, "note"], rows)
     yield ""
     yield from _paragraph(_next(trial, replayed))
@@ -149,6 +157,8 @@ def thresholds(trial: Trial, replayed: Sequence[Sums]) -> Iterable[str]:
 def _next(trial: Trial, replayed: Sequence[Sums]) -> str:
     own = "then cascade.run on your own requests, and replay.record and replay.replay to choose its threshold"
     made = next(each for each in replayed if each.accept == trial.accept)
+    if not made.compared:
+        return "Try next: mend what failed; fastcascade demo --recorded shows the whole without the real API."
     if trial.live and made.saved_by.get("cheap", 0.0) <= 0:
         return (
             f"Try next: a pair further apart in price, with --cheap and --large: {SAMPLES} replies of this cheap model "

@@ -37,7 +37,8 @@ class Sums:
     n: int
     tiers: tuple[TierSums, ...]
     tried: int  # came to the cheap model
-    escalated: int  # of these, went on
+    escalated: int  # of these, were not good enough
+    fell_back: int  # of these, went on as the cheap model failed
     escalated_interval: Interval
     known_usd: float
     unknown: int
@@ -49,13 +50,15 @@ class Sums:
     right: int
     graded: int
     alone_right: int
+    alone_graded: int
 
 
 def sums(trial: Trial, asked: Sequence[Asked], accept: float) -> Sums:
     """Add up."""
     tried = sum("cheap" in each.path for each in asked)
-    escalated = sum({"cheap", "large"} <= set(each.path) for each in asked)
-    graded = [each for each in asked if each.right is not None]
+    escalated = sum(each.went_on == "escalated" for each in asked)
+    graded = [each.right for each in asked if each.right is not None]
+    alone_graded = [each.alone_right for each in asked if each.alone_right is not None]
     pairs = {tier: _pairs(asked, tier) for tier in (*trial.cascade.places, NOBODY)}
     compared = [pair for each in pairs.values() for pair in each]
     large = sum(alone for _, alone in compared)
@@ -67,6 +70,7 @@ def sums(trial: Trial, asked: Sequence[Asked], accept: float) -> Sums:
         tuple(_tier(asked, name) for name in trial.cascade.places),
         tried,
         escalated,
+        sum(each.went_on == "fell back" for each in asked),
         exact(escalated, tried),
         sum(each.answer.known_cost_usd for each in asked),
         sum(each.answer.cost_usd is None for each in asked),
@@ -75,9 +79,10 @@ def sums(trial: Trial, asked: Sequence[Asked], accept: float) -> Sums:
         saved,
         saving_interval(compared),
         {} if saved is None else {"rules": by_rules, "cheap": saved - by_rules},
-        sum(bool(each.right) for each in graded),
+        sum(graded),
         len(graded),
-        sum(bool(each.alone_right) for each in graded),
+        sum(alone_graded),
+        len(alone_graded),
     )
 
 

@@ -7,7 +7,7 @@ member whose threshold is a half keeps its score. Each member's calibration is a
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import isfinite, nextafter
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from fastcascade.effects import Effect, Outcome
 from fastcascade.errors import ConfigError
@@ -18,6 +18,7 @@ from fastcascade.messages import Delta, Reply, Request
 
 __all__ = ["AllOf", "AnyOf", "Combined", "FirstDecisive", "Weighted", "all_of", "any_of", "first_decisive", "weighted"]
 
+G = TypeVar("G", bound=Gate)
 HALF: Final = 0.5
 UNDER: Final = nextafter(HALF, 0.0)
 
@@ -179,9 +180,7 @@ class Weighted(Combined):
 
     name = "weighted"
 
-    def __init__(
-        self, weights: "Mapping[Gate, float] | Iterable[tuple[Gate, float]]", *, threshold: float = HALF
-    ) -> None:
+    def __init__(self, weights: "Mapping[G, float] | Iterable[tuple[Gate, float]]", *, threshold: float = HALF) -> None:
         """Take gates with their weights, each above zero."""
         pairs = [_pair(each) for each in (weights.items() if isinstance(weights, Mapping) else weights)]
         super().__init__((gate for gate, _ in pairs), threshold)
@@ -301,7 +300,7 @@ def any_of(*gates: Gate, threshold: float = HALF, every: bool = False) -> AnyOf:
     return AnyOf(gates, threshold=threshold, every=every)
 
 
-def weighted(weights: "Mapping[Gate, float] | Iterable[tuple[Gate, float]]", *, threshold: float = HALF) -> Weighted:
+def weighted(weights: "Mapping[G, float] | Iterable[tuple[Gate, float]]", *, threshold: float = HALF) -> Weighted:
     """The weighted mean of the scores, calibrated but not put on a common scale: members' thresholds play no part.
 
     The mean is over those that did not abstain; if all did, it abstains. A verdict that is beyond doubt settles it

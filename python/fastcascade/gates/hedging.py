@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from fastcascade._core import PatternSet
@@ -68,15 +69,9 @@ class Hedging(Gate):
             raise ConfigError(msg)
         self.commit_after = commit_after
         self.threshold = unit("threshold", threshold)
-        strong: list[str | re.Pattern[str]] = [
-            pattern for each in self.languages for pattern in PHRASES[each].patterns("strong")
-        ]
-        strong += [each if isinstance(each, re.Pattern) else pattern_of(each) for each in self.extra]
-        weak = [pattern for each in self.languages for pattern in PHRASES[each].patterns("weak")]
-        if not strong:
+        if not self.languages and not self.extra:
             raise ConfigError("hedging has nothing to look for: name languages, or give extra phrases")
-        self._strong = len(strong)
-        self._phrases = PatternSet([*strong, *weak])
+        self._strong, self._phrases = _compiled(self.languages, self.extra)
 
     def prepare(self, request: Request, /) -> Request:
         """Ask for the convention, once, where it was chosen."""
@@ -184,13 +179,22 @@ def _fence(bare: str) -> str:
     return bare[: len(bare) - len(bare.lstrip(bare[0]))]
 
 
+@lru_cache(maxsize=16)
+def _compiled(languages: tuple[str, ...], extra: "tuple[str | re.Pattern[str], ...]") -> tuple[int, PatternSet]:
+    """How many strong phrases there are, and all of them with the weak ones after: it takes tens of milliseconds."""
+    strong: list[str | re.Pattern[str]] = [each for name in languages for each in PHRASES[name].patterns("strong")]
+    strong += [each if isinstance(each, re.Pattern) else pattern_of(each) for each in extra]
+    weak = [each for name in languages for each in PHRASES[name].patterns("weak")]
+    return len(strong), PatternSet([*strong, *weak])
+
+
 def _languages(given: Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
         return tuple(PHRASES)
     if isinstance(given, str):
         msg = f"languages is a list; write [{given!r}]"
         raise ConfigError(msg)
-    named = tuple(given)
+    named = tuple(dict.fromkeys(given))
     for each in named:
         if each not in PHRASES:
             known = ", ".join(PHRASES)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite, log10
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastcascade.errors import ConfigError
 from fastcascade.gates.calibration import Artefact, Origin, origin_of, read, sigmoid, write
@@ -12,6 +12,8 @@ from fastcascade.gates.gate import Exam, Gate, Verdict
 
 __all__ = ["FEATURES", "Learned"]
 
+W = TypeVar("W", bound=Gate | str)
+M = TypeVar("M", bound=Gate | str)
 FEATURES: Final[Mapping[str, Callable[[Exam], float]]] = {
     "length": lambda exam: log10(1 + exam.request.characters),
     "reply_length": lambda exam: log10(1 + len(exam.reply.text)),
@@ -39,11 +41,11 @@ class Learned(Combined):
 
     def __init__(
         self,
-        weights: "Mapping[Gate | str, float] | Mapping[Gate, float] | Mapping[str, float]",
+        weights: Mapping[W, float],
         intercept: float = 0.0,
         *,
         features: Mapping[str, float] | None = None,
-        missing: "Mapping[Gate | str, float] | Mapping[Gate, float] | Mapping[str, float] | None" = None,
+        missing: Mapping[M, float] | None = None,
         gates: Iterable[Gate] = (),
         threshold: float = 0.5,
         origin: Origin | None = None,
