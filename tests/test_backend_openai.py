@@ -80,6 +80,13 @@ def test_the_key_goes_where_it_belongs_and_is_never_shown(server: WireServer, mo
     assert "hidden" not in repr(OpenAI("m", base_url=url))
 
 
+def test_a_secret_header_is_not_repeated(server: WireServer) -> None:
+    """A header that is named like a secret is kept out of what is told of a failure."""
+    server.reply(403, error("bad proxy word: swordfish"))
+    failure = failed(server, whole, headers={"x-proxy-token": "swordfish"})
+    assert failure.message == "403: bad proxy word: [removed]"
+
+
 def test_it_says_what_it_gives() -> None:
     """It streams, it gives log-probabilities unless told that it does not, and its price is the one it was told."""
     model: Backend = OpenAI("m", api_key=KEY)

@@ -60,9 +60,6 @@ def test_a_curve_goes_through_its_points(calibration: Isotonic) -> None:
     assert calibration(2.0) == calibration.points[-1][1]
 
 
-BETWEEN = [("linear", 0.5), ("linear", 0.25), ("step", 0.5)]
-
-
 def test_between_two_points_it_is_a_line_or_a_step() -> None:
     """Half way up, or still at the lower one."""
     points = ((0.2, 0.0), (0.6, 1.0))

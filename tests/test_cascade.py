@@ -100,7 +100,7 @@ def test_a_failed_tier_is_passed_over(kind: str) -> None:
 def test_a_better_tier_that_fails_leaves_the_reply_below_it() -> None:
     """A rejected reply is kept, and is returned, marked, when all above it have failed."""
     answer = run_virtual(cascade(tier("a", gate=Says(0.3)), tier("b", Fault("overloaded"))).run("q"))
-    assert (answer.tier, answer.degraded) == ("a", "below threshold")
+    assert (answer.tier, answer.degraded) == ("a", "a better tier failed")
 
 
 def test_when_no_tier_answers_there_is_the_last_resort() -> None:

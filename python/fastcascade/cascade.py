@@ -4,24 +4,26 @@
 came of it. `drive.py` does the doing; `recording.py` answers from what was recorded instead.
 """
 
+import asyncio
 import copy
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, Literal
 
 from fastcascade import drive
 from fastcascade.answer_stream import AnswerStream
-from fastcascade.answers import Answer, Spent
+from fastcascade.answers import Answer, Entrance
 from fastcascade.backends.backend import Backend
-from fastcascade.climb import Climb, Hedge
+from fastcascade.climb import Best, Climb, Hedge
 from fastcascade.effects import Effect, Emit, Outcome
 from fastcascade.errors import ConfigError, NoAnswer, RequestError
-from fastcascade.lanes import Entrance, Lanes, Sessions
+from fastcascade.gates.gate import Gate
+from fastcascade.lanes import Lanes, Sessions
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Ask, Budget, Reply, Request
-from fastcascade.policies import Ladder, Policy, Threshold
+from fastcascade.policies import Everything, Ladder, Policy, Standing, Threshold
 from fastcascade.prices import PriceSheet
 from fastcascade.streaming import pieces
-from fastcascade.tiers import Tier, positions
+from fastcascade.tiers import CHARACTERS_PER_TOKEN, Tier, positions
 
 __all__ = ["Cascade"]
 
@@ -65,9 +67,13 @@ class Cascade:
         self.budget = budget or Budget()
         self.lanes = lanes or NO_LANES
         self.lanes.check(self.places)
+        self._top = len(self.tiers) - 1
+        self._everywhere = Entrance(0, self._top)
         self.sessions = sessions
         self.hedge = hedge
         self.prices = prices or PriceSheet()
+        if not all(tier.price or tier.free for tier in self.tiers):
+            self.prices.warm()  # reading the sheet takes a fifth of a second: not at the first request
         self.abstain = abstain
         self.last_resort = last_resort
         self._plan_by(self.policy)
@@ -75,79 +81,80 @@ class Cascade:
             self._check_priced(ConfigError)
 
     def flow(
-        self, request: Request, now: float = 0.0, *, streaming: bool = False, replaying: bool = False
+        self,
+        request: Request,
+        now: float = 0.0,
+        *,
+        streaming: bool = False,
+        replaying: bool = False,
+        entrance: Entrance | None = None,
     ) -> Generator[Effect, Outcome, Answer]:
         """Answer one request: yields effects, is sent their outcomes, returns the answer with its trace.
 
-        `now` is the driver's clock, in seconds. With `replaying`, quotas and sessions are left alone.
+        `now` is the driver's clock, in seconds. With `replaying`, quotas and sessions are left alone; with an
+        `entrance`, lanes are not asked.
         """
         budget = request.budget or self.budget
         if request.budget is not None and budget.usd is not None:
             self._check_priced(RequestError)
-        ledger = Ledger(budget, self.prices, now, now)
+        ledger = Ledger(budget, self.prices, now, now, counting=not replaying)
 
         # Enter, by what is visible.
-        if (
-            self.lanes is not NO_LANES
-            or self.sessions is not None
-            or request.min_tier
-            or request.max_tier
-            or request.regenerate
-        ):
+        if entrance is None:
             request, entrance = yield from self._enter(request, ledger, replaying=replaying)
-        else:
-            entrance = Entrance(0, len(self.tiers) - 1)
-        routing = ledger.close()
+        first, last = min(entrance.first, self._top), min(entrance.last, self._top)
 
         # Climb, until the policy is content or the budget is spent.
         climb = Climb(
             self.tiers,
             request,
             ledger,
-            entrance.last,
+            last,
             streaming=streaming,
-            counting=not replaying,
             trusting=self.abstain == "accept",
             weighing=self._weighs,
+            recording=isinstance(self.policy, Everything),
             hedge=self.hedge,
         )
         ladder = self._estimates(request) if self._weighs else self._ladder
-        position: int | None = self.policy.first(entrance.first, entrance.last, ladder)
-        while position is not None and not ledger.refuses():
+        position: int | None = self.policy.first(first, last, ladder)
+        standing: Standing | None = None
+        while position is not None and position <= last and not ledger.spent:
             standing = yield from climb.attempt(position)
-            if climb.piped and climb.piped.seen:
+            if climb.piped.seen:
                 break  # what the client has seen stands
             position = self.policy.after(standing, ladder)
         if climb.ahead:
             yield from climb.finish()
 
         # Answer, with the best there is.
-        answer = self._answer(climb, entrance, routing, replaying=replaying)
-        if streaming and answer.reply is not None and not (climb.piped and climb.piped.seen):
+        answer = self._answer(climb, entrance, standing, replaying=replaying)
+        if streaming and answer.reply is not None and not climb.piped.seen:
             yield Emit(pieces(answer.reply))
         return answer
 
     def _enter(
         self, request: Request, ledger: Ledger, *, replaying: bool
     ) -> Generator[Effect, Outcome, tuple[Request, Entrance]]:
+        plain = self.lanes is NO_LANES and self.sessions is None
+        if plain and not (request.min_tier or request.max_tier or request.regenerate):
+            return request, self._everywhere
         request = yield from self.lanes.find_route(request, ledger)
         sticky = self.sessions.place(request) if self.sessions and not replaying else 0
         return request, self.lanes.choose(request, self.places, sticky, remember=not replaying)
 
-    def _answer(self, climb: Climb, entrance: Entrance, routing: tuple[Spent, ...], *, replaying: bool) -> Answer:
+    def _answer(self, climb: Climb, entrance: Entrance, standing: Standing | None, *, replaying: bool) -> Answer:
         best, ledger = climb.best, climb.ledger
         lost = 0
         if best is None:
-            degraded = "no tier answered" if not ledger.ran_out else ledger.ran_out
             reply = None if self.last_resort is None else Reply(self.last_resort, cost_usd=0.0)
             tier, confidence = "", None
+            degraded = ledger.spent or ledger.ran_out or "no tier answered"
         else:
             reply, tier, confidence = best.reply, self.tiers[best.position].name, best.score
-            degraded = "" if best.accepted else self._shortfall(climb)
-            if climb.piped and climb.piped.seen and climb.attempts[-1].verdict == "incomplete":
-                degraded = "incomplete"
+            degraded = self._shortfall(climb, best, standing)
             if self.sessions is not None and not replaying:
-                tokens = reply.usage.input if reply.usage else climb.request.characters // 4
+                tokens = reply.usage.input if reply.usage else climb.request.characters // CHARACTERS_PER_TOKEN
                 lost = self.sessions.keep(climb.request, best.position, reply.model or tier, tokens)
         answer = Answer(
             reply,
@@ -157,24 +164,31 @@ class Cascade:
             ledger.now - ledger.started,
             degraded,
             tuple(climb.attempts),
-            entrance.why,
+            entrance,
             lost,
-            routing,
             ledger.outcomes,
         )
         if reply is None:
             tried = "; ".join(
-                f"{attempt.tier}: {attempt.error.message if attempt.error else attempt.reason}"
-                for attempt in climb.attempts
+                f"{each.tier}: {each.error.message if each.error else each.reason}" for each in climb.attempts
             )
             msg = f"no tier answered ({tried or degraded})"
             raise NoAnswer(msg, answer)
         return answer
 
-    def _shortfall(self, climb: Climb) -> str:
-        """Why the best there is was not accepted. A policy that weighs gain against cost may be content with it."""
-        if ran_out := climb.ledger.ran_out or climb.ledger.late:
-            return ran_out
+    def _shortfall(self, climb: Climb, best: Best, standing: Standing | None) -> str:
+        """In what the answer falls short. A policy that weighs gain against cost may be content with any score."""
+        if climb.piped.seen:
+            ended = climb.attempts[-1].verdict
+            return ended if ended in ("incomplete", "empty") else ""
+        wanted_more = standing is not None and standing.failed
+        if best.accepted and not (self._weighs and wanted_more):
+            return ""
+        return climb.ledger.ran_out or climb.ledger.spent or self._disappointed(wanted_more=wanted_more)
+
+    def _disappointed(self, *, wanted_more: bool) -> str:
+        if wanted_more:
+            return "a better tier failed"
         return "" if self._weighs else "below threshold"
 
     # Settings.
@@ -193,6 +207,8 @@ class Cascade:
         check = getattr(policy, "check", None)
         self.policy = policy
         self._weighs = check is not None
+        if check is not None and self.hedge is not None:
+            raise ConfigError("a hedge starts the next tier, and a policy that weighs costs may skip it: choose one")
         self._ladder = self._estimates(None)
         if check is not None:
             check(self._estimates(Request.of("?")))
@@ -235,11 +251,27 @@ class Cascade:
         return AnswerStream(self.flow, Request.of(asked, **fields))
 
     async def aclose(self) -> None:
-        """Close what the backends hold open in this event loop."""
-        for tier in self.tiers:
-            closing = getattr(tier.backend, "aclose", None)
-            if closing is not None:
-                await closing()
+        """Close what backends and gates hold open in this event loop; the first error is raised when all are done."""
+        closed = await asyncio.gather(*(each.aclose() for each in self._holders()), return_exceptions=True)
+        for error in closed:
+            if isinstance(error, BaseException):
+                raise error
+
+    def close(self) -> None:
+        """Close what `run_sync` has opened."""
+        drive.close_sync(self.aclose)
+
+    def _holders(self) -> list[Any]:
+        """Whoever has something to close: backends, those that gates ask, embedders."""
+        found: dict[int, Any] = {}
+        seen: list[Any] = [self.lanes.semantic]
+        seen += [part for tier in self.tiers for part in (tier.backend, tier.gate)]
+        for thing in seen:
+            if hasattr(thing, "aclose"):
+                found[id(thing)] = thing
+            elif isinstance(thing, Gate | list | tuple):
+                seen += vars(thing).values() if isinstance(thing, Gate) else thing
+        return list(found.values())
 
     def __repr__(self) -> str:
         """Show the ladder."""

@@ -6,12 +6,12 @@ order of the whole is the cascade's (cascade.py).
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from types import GeneratorType
 
 from fastcascade.answers import Attempt, Ended
-from fastcascade.effects import Call, Cancel, Check, Effect, Gather, Handle, Outcome, Start, Wait
+from fastcascade.effects import Call, Cancel, Effect, Handle, Outcome, Start, Wait
 from fastcascade.errors import ConfigError, Failure
-from fastcascade.gates.gate import Exam, Gate, Verdict
+from fastcascade.examine import examine
+from fastcascade.gates.gate import Exam, Gate, Verdict, Watch
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Reply, Request
 from fastcascade.policies import Standing
@@ -60,21 +60,21 @@ class Best:
 
 @dataclass(slots=True)
 class Climb:
-    """The state of one run. `counting` is off in replays: what was admitted then is not asked again."""
+    """The state of one run."""
 
     tiers: tuple[Tier, ...]
     request: Request
     ledger: Ledger
     last: int
     streaming: bool = False
-    counting: bool = True
     trusting: bool = False  # whether a gate that abstains lets through
     weighing: bool = False  # whether the policy weighs scores, rather than holding them to a threshold
+    recording: bool = False  # whether all that could be asked is asked
     hedge: Hedge | None = None
     attempts: list[Attempt] = field(default_factory=list)
     best: Best | None = None
     tried: set[int] = field(default_factory=set)
-    piped: Piped | None = None  # a stream the client has seen something of
+    piped: Piped = field(default_factory=Piped)  # the stream of the tier being tried
     ahead: dict[int, Handle] = field(default_factory=dict)  # tiers started before it was their turn
 
     def attempt(self, position: int) -> Generator[Effect, Outcome, Standing]:
@@ -82,6 +82,7 @@ class Climb:
         tier = self.tiers[position]
         self.tried.add(position)
         began = self.ledger.now
+        self.piped = Piped()
         handle = self.ahead.pop(position, None)
         if handle is None:
             call = Call(tier.backend, self.request, "answer", tier.timeout)
@@ -91,55 +92,66 @@ class Climb:
             if outcome is None:
                 return (yield from self._overtaken(position, began))
         else:
-            call = handle.call
+            call, began = handle.call, handle.started
             outcome = yield from self._await(handle)
-        written = self.piped.characters if self.piped else 0
-        self.ledger.charge(tier, call, outcome, written)
-        if self.counting and outcome.value is not None:
-            tier.settle(call.request, outcome.value.usage)
+        self.ledger.charge(tier, call, outcome, self.piped.characters)
         return (yield from self._judged(position, began, call.request, outcome))
 
     def finish(self) -> Generator[Effect, Outcome, None]:
         """Stop what was started and is not wanted any more; what it cost is counted."""
         for position, handle in list(self.ahead.items()):
-            yield from self._stop(position, handle, self.ledger.now)
+            yield from self._stop(position, handle)
         self.ahead.clear()
 
     # Asking.
 
-    def _refusal(self, tier: Tier, call: Call, position: int) -> Failure | None:
-        """Make a call ready, unless a quota or the budget is against it."""
-        if self.counting and (wait := tier.admit(self.request)):
-            return Failure("quota", f"tier {tier.name!r} has used its quota", retry_after=wait)
-        call.request = tier.prepare(self.request, gated=not (self.streaming and position == self.last))
-        return self.ledger.open(tier, call)
+    def _refusal(self, tier: Tier, call: Call, position: int, *, spare: bool = False) -> Failure | None:
+        """Make a call ready, unless the tier's gate, its quota or the budget is against it."""
+        try:
+            call.request = tier.prepare(self.request, gated=not self._through(position))
+        except Exception as error:  # noqa: BLE001 - a user's gate may raise anything
+            return Failure("bug", f"preparing the request failed: {type(error).__name__}: {error}")
+        return self.ledger.open(tier, call, spare=spare)
+
+    def _through(self, position: int) -> bool:
+        """Whether this tier's stream goes straight to the client."""
+        return self.streaming and position == self.last
 
     def _ask(self, tier: Tier, call: Call, position: int) -> Generator[Effect, Outcome, Outcome | None]:
         """Get the reply, in the way the run asks for. None if the next tier was faster."""
         if self.streaming:
-            self.piped = Piped()
-            watch = tier.gate.watch(call.request, tier.accept) if tier.gate and position < self.last else None
-            through = position == self.last or tier.gate is None
-            return (yield from pipe(self.piped, self.ledger, call, watch, through=through, stall=tier.stall))
+            last = self._through(position)
+            watch = None if last else self._watch(tier, call.request)
+            self.piped = Piped(watch, free=last or tier.gate is None, last=last)
+            return (yield from pipe(self.piped, self.ledger, call, stall=tier.stall))
         if self.hedge is not None and position < self.last:
             return (yield from self._race(tier, call, position, self.hedge))
         return (yield call)
+
+    def _watch(self, tier: Tier, sent: Request) -> Watch | None:
+        """What judges the stream. A policy that weighs scores needs that of the whole reply."""
+        if tier.gate is None or self.weighing:
+            return None
+        try:
+            return tier.gate.watch(sent, tier.accept)
+        except Exception:  # noqa: BLE001 - then the whole reply is judged
+            return None
 
     def _race(self, tier: Tier, call: Call, position: int, hedge: Hedge) -> Generator[Effect, Outcome, Outcome | None]:
         """Start the next tier too, at once or after a while. None if it was faster."""
         first: Handle = (yield Start(call)).value
         wait = hedge.stagger(tier)
         if wait is not None and wait > 0:
-            self._tick((yield Wait((first,), self.ledger.time_left(wait))))
+            self.ledger.tick((yield Wait((first,), self.ledger.time_left(wait))))
         if wait is None or first.done:
             return (yield from self._await(first))
         following = self.tiers[position + 1]
         spare = Call(following.backend, self.request, "answer", following.timeout)
-        if self._refusal(following, spare, position + 1):
+        if self._refusal(following, spare, position + 1, spare=True):
             return (yield from self._await(first))
         second: Handle = (yield Start(spare)).value
         self.ahead[position + 1] = second
-        self._tick((yield Wait((first, second))))
+        self.ledger.tick((yield Wait((first, second))))
         if not first.done:
             self.ahead[position] = first
         return first.outcome
@@ -149,57 +161,56 @@ class Climb:
         standing = yield from self.attempt(position + 1)
         handle = self.ahead.pop(position)
         if standing.accepted:
-            yield from self._stop(position, handle, began)
+            yield from self._stop(position, handle)
             return standing
+        handle.started = began
         self.ahead[position] = handle
         below = yield from self.attempt(position)
         return replace(below, position=position if below.accepted else position + 1)
 
     def _await(self, handle: Handle) -> Generator[Effect, Outcome, Outcome]:
         while handle.outcome is None:
-            self._tick((yield Wait((handle,))))
+            self.ledger.tick((yield Wait((handle,))))
         return handle.outcome
 
-    def _stop(self, position: int, handle: Handle, began: float) -> Generator[Effect, Outcome, None]:
-        self._tick((yield Cancel(handle)))
+    def _stop(self, position: int, handle: Handle) -> Generator[Effect, Outcome, None]:
+        self.ledger.tick((yield Cancel(handle)))
         tier = self.tiers[position]
-        outcome = handle.outcome or Outcome(None, Failure("cancelled", "not wanted any more"), began, self.ledger.now)
-        self.ledger.charge(tier, handle.call, outcome)
-        if position not in self.tried:
-            self.tried.add(position)
-        self._ended(position, outcome.started, "cancelled", reason="another tier was good enough")
-
-    def _tick(self, outcome: Outcome) -> None:
-        self.ledger.now = max(self.ledger.now, outcome.ended)
+        unknown = Outcome(None, Failure("cancelled", "not wanted any more"), handle.started, self.ledger.now)
+        self.ledger.charge(tier, handle.call, handle.outcome or unknown)
+        self.tried.add(position)
+        self._ended(position, handle.started, "cancelled", reason="another tier was good enough")
 
     # Judging.
 
     def _judged(
         self, position: int, began: float, sent: Request, outcome: Outcome
     ) -> Generator[Effect, Outcome, Standing]:
-        tier = self.tiers[position]
+        tier, gate = self.tiers[position], self.tiers[position].gate
         reply: Reply | None = outcome.value
         if reply is None or outcome.failure is not None:
             return self._without_reply(position, began, outcome)
-        if self.piped and self.piped.seen:
-            seen = self.piped.verdict or Verdict(None)
-            return self._ended(position, began, "accept", score=seen.score, reason=seen.reason, reply=reply)
-        if reply.stop == "refusal":
-            if position < self.last:
-                return self._ended(position, began, "escalate", score=0.0, reason="the model refused", reply=reply)
-        elif reply.empty:
+        if reply.empty and reply.stop != "refusal":
             reason = "neither text nor a tool call in it"
             return self._ended(position, began, "empty", score=0.0, reason=reason, reply=reply)
-        if tier.gate is None or (self.streaming and position == self.last):
+        if self.piped.seen:
+            seen = self.piped.verdict or Verdict(None)
+            return self._ended(position, began, "accept", score=seen.score, reason=seen.reason, reply=reply)
+        if reply.stop == "refusal" and position < self.last:
+            return self._ended(position, began, "escalate", score=0.0, reason="the model refused", reply=reply)
+        if gate is None or self._through(position):
             return self._ended(position, began, "accept", reply=reply)
-        verdict = yield from self._verdict(tier, tier.gate, Exam(sent, reply, tier.backend, tier.name, self._bar(tier)))
+        bar = None if self.weighing else tier.accept
+        exam = Exam(sent, reply, tier.backend, tier.name, bar, gate.clean, every=self.recording)
+        verdict = yield from examine(self.ledger, tier, gate, exam)
         ended = self._ruling(tier, verdict)
-        clean = tier.gate.clean(reply)
-        return self._ended(position, began, ended, score=verdict.score, reason=verdict.reason, reply=clean)
+        return self._ended(
+            position, began, ended, score=verdict.score, reason=verdict.reason, reply=_cleaned(gate, reply)
+        )
 
     def _without_reply(self, position: int, began: float, outcome: Outcome) -> Standing:
         """Why there is none: the gate gave it up as it streamed, it broke off, it failed, there is no answer."""
-        piped = self.piped or Piped()
+        piped = self.piped
         if piped.aborted:
             aborted = piped.aborted
             return self._ended(position, began, "escalate", score=aborted.score, reason=aborted.reason)
@@ -209,73 +220,11 @@ class Climb:
             return self._ended(position, began, "incomplete", reply=piped.partial(), error=outcome.failure)
         return self._ended(position, began, "failed", error=outcome.failure)
 
-    def _bar(self, tier: Tier) -> float | None:
-        """What a score must reach, where no more than that is asked of it."""
-        return None if self.weighing else tier.accept
-
     def _ruling(self, tier: Tier, verdict: Verdict) -> Ended:
         if verdict.score is None:
             return "accept" if self.trusting else "abstain"
         needed = 0.5 if verdict.decisive else tier.accept
         return "accept" if verdict.score >= needed else "escalate"
-
-    def _verdict(self, tier: Tier, gate: Gate, exam: Exam) -> Generator[Effect, Outcome, Verdict]:
-        """Ask the gate. What goes wrong inside it is an abstention: it must not lose the request."""
-        try:
-            judging = gate.judge(exam)
-            if isinstance(judging, GeneratorType):
-                judging = yield from self._through(tier, judging)
-            return gate.calibrated(judging)  # type: ignore[arg-type] # a generator was run to its end
-        except Exception as error:  # noqa: BLE001 - a user's gate may raise anything
-            return Verdict(None, f"the gate failed: {type(error).__name__}: {error}")
-
-    def _through(self, tier: Tier, judging: Generator[Effect, Outcome, Verdict]) -> Generator[Effect, Outcome, Verdict]:
-        """Pass a gate's effects on, within the budget and into the book."""
-        try:
-            effect = next(judging)
-            while True:
-                effect = judging.send((yield from self._for_gate(tier, effect)))
-        except StopIteration as done:
-            verdict: Verdict = done.value
-            return verdict
-
-    def _for_gate(self, tier: Tier, effect: Effect) -> Generator[Effect, Outcome, Outcome]:
-        ledger = self.ledger
-        if isinstance(effect, Call):
-            if refused := ledger.open(tier, effect):
-                return Outcome(None, refused, ledger.now, ledger.now)
-            outcome = yield effect
-            ledger.charge(tier, effect, outcome)
-            return outcome
-        if isinstance(effect, Gather):
-            return (yield from self._gathered(tier, effect))
-        if isinstance(effect, Check):
-            effect.label = ledger.label(tier.name, effect.purpose)
-            effect.timeout = ledger.time_left(effect.timeout)
-            outcome = yield effect
-            ledger.outcomes[effect.label] = outcome
-            self._tick(outcome)
-            return outcome
-        msg = f"a gate may yield Call, Gather and Check, not {type(effect).__name__}"
-        raise TypeError(msg)
-
-    def _gathered(self, tier: Tier, effect: Gather) -> Generator[Effect, Outcome, Outcome]:
-        """The samples the budget allows; the others come to failures."""
-        ledger = self.ledger
-        refused = [ledger.open(tier, call) for call in effect.calls]
-        allowed = tuple(call for call, failure in zip(effect.calls, refused, strict=True) if failure is None)
-        came: list[Outcome] = []
-        if allowed:
-            outcome = yield Gather(allowed, effect.enough if len(allowed) == len(effect.calls) else None)
-            came = outcome.value
-            for call, each in zip(allowed, came, strict=True):
-                ledger.charge(tier, call, each)
-            self._tick(outcome)
-        rest = iter(came)
-        now = ledger.now
-        return Outcome(
-            [next(rest) if failure is None else Outcome(None, failure, now, now) for failure in refused], None, now, now
-        )
 
     # Keeping the book.
 
@@ -296,17 +245,39 @@ class Climb:
         began_at, latency = began - ledger.started, ledger.now - began
         self.attempts.append(Attempt(tier.name, ended, score, reason, model, error, began_at, latency, calls))
         accepted = ended in ("accept", "incomplete")
-        if reply is not None and (not reply.empty or accepted):
-            self._keep(Best(reply, position, score, accepted, self._worth(tier, score)))
+        if reply is not None and (not reply.empty or accepted or self.piped.seen):
+            self._keep(Best(reply, position, score, accepted, _worth(tier, score)))
         best = self.best.score if self.best else None
         failed = ended in ("failed", "empty")
         return Standing(position, self.last, score, accepted, failed, best, ledger.spent_usd, frozenset(self.tried))
 
-    def _worth(self, tier: Tier, score: float | None) -> float:
-        return score if score is not None else tier.quality or 0.0
-
     def _keep(self, new: Best) -> None:
-        """Of equals the later is kept: it comes from higher up."""
+        """Of equals the later is kept: it comes from higher up. What the client has seen stands."""
         old = self.best
-        if old is None or (new.accepted, new.worth, new.position) >= (old.accepted, old.worth, old.position):
+        if (
+            old is None
+            or self.piped.seen
+            or (new.accepted, new.worth, new.position)
+            >= (
+                old.accepted,
+                old.worth,
+                old.position,
+            )
+        ):
             self.best = new
+
+
+def _worth(tier: Tier, score: float | None) -> float:
+    """What a reply is taken for beside others: its score; without a gate it is good enough by definition."""
+    if score is not None:
+        return score
+    if tier.gate is None:
+        return 1.0
+    return 0.5 if tier.quality is None else tier.quality
+
+
+def _cleaned(gate: Gate, reply: Reply) -> Reply:
+    try:
+        return gate.clean(reply)
+    except Exception:  # noqa: BLE001 - a user's gate may raise anything; the reply stands as it came
+        return reply

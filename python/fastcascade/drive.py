@@ -203,7 +203,7 @@ class Driver:
 
     async def _next(self, following: Next) -> Outcome:
         stream: AsyncIterator[Any] = following.handle.task
-        outcome = await self._timed(anext(stream), following.timeout)
+        outcome = await self._timed(_piece(stream), following.timeout)
         if outcome.failure is not None or type(outcome.value) is not Delta:
             await self._shut(stream)
         return outcome
@@ -260,8 +260,6 @@ def failure_of(error: Exception) -> Failure:
         return error.failure
     if isinstance(error, TimeoutError):
         return Failure("timeout", str(error) or "no answer in time")
-    if isinstance(error, StopAsyncIteration):
-        return Failure("cut", "the stream ended without its end")
     if isinstance(error, FastcascadeError):
         return Failure("bad_request" if error.fault == "caller" else "bug", str(error))
     return Failure("bug", f"{type(error).__name__}: {error}")
@@ -271,6 +269,11 @@ def _timed_out(error: TimeoutError, timeout: float | None) -> Failure:
     return Failure(
         "timeout", str(error) or (f"no answer within {timeout:g} s" if timeout is not None else "no answer in time")
     )
+
+
+async def _piece(stream: AsyncIterator[Any]) -> Any:
+    """The next piece; None where there is none, as from a function that has no answer."""
+    return await anext(stream, None)
 
 
 async def _whole(waiting: Awaitable[Reply | None]) -> AsyncIterator[Delta | Reply | None]:

@@ -88,6 +88,7 @@ class Handle:
 
     call: Call
     task: Any = None
+    started: float = 0.0
     outcome: Outcome | None = None
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade._core import Cache, Clock
 from fastcascade._core import Key as CacheKey
+from fastcascade.answers import Entrance
 from fastcascade.effects import Check, Effect, Outcome
 from fastcascade.errors import ConfigError, RequestError
 from fastcascade.ledger import Ledger
@@ -20,7 +21,7 @@ from fastcascade.records import dump
 if TYPE_CHECKING:
     from fastcascade.semantic import SemanticRoutes
 
-__all__ = ["Entrance", "Lane", "Lanes", "Sessions"]
+__all__ = ["Lane", "Lanes", "Sessions"]
 
 WHEN: Final = ("route", "task", "customer", "feature")
 
@@ -72,15 +73,6 @@ class Lane:
         return ", ".join(held) or "a rule"
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """Where a request enters, the highest tier it may reach, and why, if that is not all of the ladder."""
-
-    first: int
-    last: int
-    why: str = ""
-
-
 class Lanes:
     """The rules by which requests enter.
 
@@ -92,10 +84,11 @@ class Lanes:
         regenerated_within: seconds in which the same request of the same user or session counts as a regenerated
             answer, which goes large; `request.regenerate` always does.
         semantic: finds the route of a request that has none, by what it means.
+        semantic_timeout: seconds after which it is done without.
         clock: what `regenerated_within` goes by; for tests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default, and is named
         self,
         lanes: Sequence[Lane] = (),
         *,
@@ -104,6 +97,7 @@ class Lanes:
         large: str = "",
         regenerated_within: float | None = None,
         semantic: "SemanticRoutes | None" = None,
+        semantic_timeout: float = 2.0,
         clock: Clock | None = None,
     ) -> None:
         """Keep the rules."""
@@ -112,6 +106,7 @@ class Lanes:
         self.large_customers = frozenset({large_customers} if isinstance(large_customers, str) else large_customers)
         self.large = large
         self.semantic = semantic
+        self.semantic_timeout = semantic_timeout
         self._seen: Cache[bool] | None = None
         if regenerated_within is not None:
             self._seen = Cache(max_items=100_000, ttl=regenerated_within, clock=clock)
@@ -135,12 +130,16 @@ class Lanes:
         if self.semantic is None or request.route or not request.text:
             return request
         label = ledger.label("lanes", "embed")
-        outcome = yield Check(self.semantic.embed, (request.text,), "embed", ledger.time_left(None), label=label)
+        patience = ledger.time_left(self.semantic_timeout)
+        outcome = yield Check(self.semantic.embed, (request.text,), "embed", patience, label=label)
         ledger.outcomes[label] = outcome
-        ledger.now = max(ledger.now, outcome.ended)
+        ledger.tick(outcome)
         if outcome.failure is not None:
             return request
-        route, _score = self.semantic.match(outcome.value)
+        try:
+            route, _score = self.semantic.match(outcome.value)
+        except ValueError:  # a vector of another model than the table's
+            return request
         return replace(request, route=route) if route else request
 
     def choose(
@@ -151,7 +150,7 @@ class Lanes:
         large = places[self.large] if self.large else len(places) - 1
         chosen = Entrance(sticky, bounded.last, "its session is here" if sticky else "")
         if why := self._must_go_large(request, remember=remember):
-            chosen = Entrance(large, bounded.last, why)
+            chosen = Entrance(max(large, sticky), bounded.last, why)
         else:
             lane = next((lane for lane in self.lanes if lane.takes(request)), None)
             if lane is not None:
@@ -221,5 +220,6 @@ class Sessions:
             return 0
         key = (request.user, request.session)
         before = self._kept.get(key)
-        self._kept.put(key, (place, model, tokens))
+        # One turn that was held low by its own bounds does not bring the conversation down.
+        self._kept.put(key, (max(place, before[0]) if before else place, model, tokens))
         return before[2] if before and before[1] != model else 0

@@ -1,4 +1,9 @@
-"""The one budget of a request, and the book of what was spent from it."""
+"""The one budget of a request, and the book of what was spent from it.
+
+Every call goes through `open`, which labels it, bounds its time and refuses what the budget or the tier's quota does
+not allow, and through `charge`, which writes down what it came to. Between the two its estimated cost is held, so
+that calls made at once do not spend the same money twice.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,9 +11,9 @@ from typing import Final
 from fastcascade.answers import Spent
 from fastcascade.effects import Call, Outcome
 from fastcascade.errors import Failure, FailureKind
-from fastcascade.messages import Budget, Reply
+from fastcascade.messages import Budget, Reply, Usage
 from fastcascade.prices import PriceSheet
-from fastcascade.tiers import CHARACTERS_PER_TOKEN, Tier, cost_of
+from fastcascade.tiers import CHARACTERS_PER_TOKEN, Tier, cost_of, rate_of
 
 __all__ = ["Ledger"]
 
@@ -18,18 +23,24 @@ PAID_UNSEEN: Final[frozenset[FailureKind]] = frozenset({"timeout", "cancelled", 
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts time, money and calls against the budget. `now` is when the last outcome came."""
+    """Counts time, money and calls against the budget. `now` is when the last outcome came.
+
+    `counting` is off in replays: what the quotas let pass then is not asked of them again.
+    """
 
     budget: Budget
     sheet: PriceSheet
     started: float
     now: float
+    counting: bool = True
     spent_usd: float = 0.0
     made: int = 0
-    ran_out: str = ""
+    ran_out: str = ""  # what a call was refused for
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     book: list[Spent] = field(default_factory=list)  # of the attempt being made
     _counts: dict[str, int] = field(default_factory=dict)
+    _held: dict[str, float] = field(default_factory=dict)  # estimated costs of calls under way
+    _reserved: dict[str, float] = field(default_factory=dict)  # tokens taken from quotas by calls under way
 
     def label(self, tier: str, purpose: str) -> str:
         """Name a call: the tier, what for, and which of them."""
@@ -38,24 +49,13 @@ class Ledger:
         self._counts[name] = count + 1
         return f"{name}/{count}" if count else name
 
-    def refuses(self, estimate: float | None = None) -> str:
-        """What would run out if one more call of this cost were made; empty if nothing would."""
-        budget = self.budget
-        if self.late:
-            self.ran_out = self.late
-        elif budget.attempts is not None and self.made >= budget.attempts:
-            self.ran_out = "attempts"
-        elif budget.usd is not None and (
-            self.spent_usd >= budget.usd or self.spent_usd + (estimate or 0.0) > budget.usd
-        ):
-            self.ran_out = "money"
-        return self.ran_out
-
     @property
-    def late(self) -> str:
-        """The word "deadline" once it has come."""
-        deadline = self.budget.deadline
-        return "deadline" if deadline is not None and self.now - self.started >= deadline else ""
+    def spent(self) -> str:
+        """What of the budget is gone, so that no call at all can be made; empty if nothing is."""
+        budget = self.budget
+        if budget.deadline is not None and self.now - self.started >= budget.deadline:
+            return "deadline"
+        return "attempts" if budget.attempts is not None and self.made >= budget.attempts else ""
 
     def time_left(self, own: float | None) -> float | None:
         """The seconds a call may take: its own limit, and no more than is left of the deadline."""
@@ -64,15 +64,30 @@ class Ledger:
         left = max(0.0, self.started + self.budget.deadline - self.now)
         return left if own is None else min(own, left)
 
-    def open(self, tier: Tier, call: Call) -> Failure | None:
-        """Make a call ready: label it and bound its time. A failure if the budget does not allow it."""
-        budget = self.budget
-        estimate = (
-            tier.estimate(call.request, self.sheet) if budget.usd is not None and call.backend is tier.backend else None
-        )
+    def open(self, tier: Tier, call: Call, *, spare: bool = False) -> Failure | None:
+        """Make a call ready, or say why it cannot be made. A `spare` call is one that the run can do without."""
         call.label = self.label(tier.name, call.purpose)
-        if ran_out := self.refuses(estimate):
-            return Failure("budget", f"no {ran_out} left in the request's budget")
+        refused = self.spent
+        estimate = 0.0
+        if not refused and self.budget.usd is not None:
+            known = self._estimate(tier, call)
+            if known is None:
+                return Failure("budget", f"the price of {call.backend.name} is not known, and the budget is in money")
+            estimate = known
+            if estimate > 0.0 and self.spent_usd + sum(self._held.values()) + estimate > self.budget.usd:
+                refused = "money"
+        if refused:
+            if not spare:
+                self.ran_out = refused
+            return Failure("budget", f"no {refused} left in the request's budget")
+        if self.counting and call.backend is tier.backend:
+            wait, tokens = tier.admit(call.request)
+            if wait:
+                return Failure("quota", f"tier {tier.name!r} has used its quota", retry_after=wait)
+            if tokens:
+                self._reserved[call.label] = tokens
+        if estimate:
+            self._held[call.label] = estimate
         call.timeout = self.time_left(call.timeout)
         self.made += 1
         return None
@@ -81,31 +96,39 @@ class Ledger:
         """Write down what a call came to; `written` is how many characters were seen of one that broke off."""
         self.now = max(self.now, outcome.ended)
         self.outcomes[call.label] = outcome
-        reply = outcome.value
         failure = outcome.failure
-        estimated = False
+        reply = outcome.value if failure is None else None
+        usage = reply.usage if isinstance(reply, Reply) else None
+        paid = failure is not None and (written > 0 or failure.kind in PAID_UNSEEN)
         cost: float | None = 0.0
-        model = call.backend.name
-        usage = None
-        if failure is None:
-            if isinstance(reply, Reply):
-                own = call.backend is tier.backend
-                cost = tier.cost(reply, self.sheet) if own else cost_of(call.backend, reply, self.sheet)
-                model, usage = reply.model or model, reply.usage
-        elif failure.kind in PAID_UNSEEN:
-            estimated = True
-            cost = (
-                tier.estimate(call.request, self.sheet, output=written // CHARACTERS_PER_TOKEN)
-                if call.backend is tier.backend
-                else None
-            )
-        self.spent_usd += cost or 0.0
-        latency = outcome.ended - outcome.started
-        started = outcome.started - self.started
-        self.book.append(Spent(call.label, model, usage, cost, estimated, started, latency, failure))
+        if isinstance(reply, Reply):
+            own = call.backend is tier.backend
+            cost = tier.cost(reply, self.sheet) if own else cost_of(call.backend, reply, self.sheet)
+        elif paid:
+            cost = self._estimate(tier, call, output=written // CHARACTERS_PER_TOKEN)
+        held = self._held.pop(call.label, 0.0)
+        self.spent_usd += held if cost is None else cost  # what is not known counts as it was estimated
+        reserved = self._reserved.pop(call.label, 0.0)
+        if reserved and (usage is not None or (failure is not None and not paid)):
+            tier.settle(reserved, usage or Usage())
+        model = (reply.model if isinstance(reply, Reply) else "") or call.backend.name
+        started, latency = outcome.started - self.started, outcome.ended - outcome.started
+        self.book.append(Spent(call.label, model, usage, cost, paid, started, latency, failure))
+
+    def tick(self, outcome: Outcome) -> None:
+        """Go on to when an outcome came."""
+        self.now = max(self.now, outcome.ended)
 
     def close(self) -> tuple[Spent, ...]:
         """Take the page of the attempt that has ended."""
         page = tuple(self.book)
         self.book.clear()
         return page
+
+    def _estimate(self, tier: Tier, call: Call, output: int | None = None) -> float | None:
+        if call.backend is tier.backend:
+            return tier.estimate(call.request, self.sheet, output=output)
+        price = rate_of(call.backend, self.sheet)
+        written = tier.expected_output if output is None else output
+        read = call.request.characters // CHARACTERS_PER_TOKEN
+        return None if price is None else price.cost(Usage(input=read, output=written))

@@ -142,6 +142,8 @@ class Request:
     def characters(self) -> int:
         """How much text is sent: everything a model would read but pictures."""
         size = sum(len(block.text) for block in self.system)
+        for tool in self.tools:
+            size += len(tool.name) + len(tool.description) + len(str(tool.schema))
         for message in self.messages:
             for block in message.content:
                 size += _size(block)

@@ -101,7 +101,8 @@ async def record(cascade: "Cascade", request: Request, /) -> Recording:
     driver = Driver(full=True, clock=asyncio.get_running_loop().time)
     flow = cascade.adjusted(policy=Everything()).flow(unbound, driver.clock(), replaying=True)
     answer = await driver.run(flow)
-    return Recording(request, answer.outcomes)
+    # The route that was found for it is kept: finding it anew would need the embedder.
+    return Recording(replace(answer.request, budget=request.budget), answer.outcomes)
 
 
 class Replayer:

@@ -18,50 +18,78 @@ __all__ = ["Piped", "pieces", "pipe"]
 
 @dataclass(slots=True)
 class Piped:
-    """What has come of a stream so far. `seen`: the client has it."""
+    """What has come of a stream so far, and whether the client may see it.
 
+    A `free` tier, which has no gate to wait for, commits with the first text or tool call; the `last` one with its
+    first thought too. Nothing commits on blanks: a reply of nothing else is none.
+    """
+
+    watch: Watch | None = None
+    free: bool = False
+    last: bool = False
     deltas: list[Delta] = field(default_factory=list)
-    seen: bool = False
+    seen: bool = False  # the client has something of it
     aborted: Verdict | None = None
     verdict: Verdict | None = None
     characters: int = 0
 
+    def take(self, delta: Delta) -> tuple[Delta, ...]:
+        """Note a piece; the pieces that may be given to the client now."""
+        self.deltas.append(delta)
+        self.characters += len(delta.text)
+        if self.seen:
+            return (delta,)
+        if self.free:
+            self.seen = delta.kind == "tool" or (bool(delta.text.strip()) and (self.last or delta.kind == "text"))
+        elif self.watch is not None:
+            self._ask(self.watch, delta)
+        return tuple(self.deltas) if self.seen else ()
+
+    def _ask(self, watch: Watch, delta: Delta) -> None:
+        try:
+            said = watch.feed(delta)
+            self.seen = said == "commit"
+            if said == "commit":
+                self.verdict = watch.verdict
+            elif said == "abort":
+                self.aborted = watch.verdict
+        except Exception:  # noqa: BLE001 - a user's gate may raise anything: then the whole reply is judged
+            self.watch = None
+
+    def end(self, outcome: Outcome, started: float) -> Outcome:
+        """What the stream comes to: the whole reply, or the failure it broke off with and what had come till then."""
+        failure = outcome.failure
+        if outcome.value is None and failure is None and self.deltas:
+            failure = Failure("cut", "the stream ended without its end")
+        value = self.partial() if failure is not None and self.deltas else outcome.value
+        return Outcome(value, failure, started, outcome.ended)
+
     def partial(self) -> Reply:
-        """What was seen, as a reply."""
+        """What has come, as a reply."""
         return Reply(assemble(self.deltas), stop="other", raw_stop="incomplete")
 
 
-def pipe(
-    piped: Piped, ledger: Ledger, call: Call, watch: Watch | None, *, through: bool, stall: float
-) -> Generator[Effect, Outcome, Outcome]:
-    """Stream a reply; its outcome is the whole reply, or the failure it broke off with."""
+def pipe(piped: Piped, ledger: Ledger, call: Call, *, stall: float) -> Generator[Effect, Outcome, Outcome]:
+    """Stream a reply. `stall` seconds are given to each piece after the first, the call's time to what is unseen."""
     opened = yield Open(call)
     if opened.failure is not None:
         return opened
     handle: Handle = opened.value
-    started, patience = opened.started, call.timeout
+    started = opened.started
     while True:
-        own = stall if piped.seen or patience is None else max(0.0, started + patience - ledger.now)
-        outcome = yield Next(handle, ledger.time_left(min(own, stall)))
-        ledger.now = max(ledger.now, outcome.ended)
-        item = outcome.value
-        if outcome.failure is not None or type(item) is not Delta:
-            return Outcome(item, outcome.failure, started, outcome.ended)
-        piped.deltas.append(item)
-        piped.characters += len(item.text)
-        if through or piped.seen:
-            piped.seen = True
-            yield Emit((item,))
-        elif watch is not None:
-            said = watch.feed(item)
-            if said == "commit":
-                piped.seen, piped.verdict = True, watch.verdict
-                yield Emit(tuple(piped.deltas))
-            elif said == "abort":
-                piped.aborted = watch.verdict
-                closed = yield Close(handle)
-                ledger.now = max(ledger.now, closed.ended)
-                return Outcome(None, Failure("cancelled", "given up while it streamed"), started, ledger.now)
+        patience = None if piped.seen or call.timeout is None else max(0.0, started + call.timeout - ledger.now)
+        if piped.deltas:
+            patience = stall if patience is None else min(patience, stall)
+        outcome = yield Next(handle, ledger.time_left(patience))
+        ledger.tick(outcome)
+        if type(outcome.value) is not Delta:
+            return piped.end(outcome, started)
+        if due := piped.take(outcome.value):
+            yield Emit(due)
+        if piped.aborted:
+            ledger.tick((yield Close(handle)))
+            given_up = Failure("cancelled", "given up while it streamed")
+            return piped.end(Outcome(None, given_up, started, ledger.now), started)
 
 
 def pieces(reply: Reply) -> tuple[Delta, ...]:

@@ -102,21 +102,23 @@ class Tier:
             request = replace(request, **self.sampling)
         return self.gate.prepare(request) if gated and self.gate else request
 
-    def admit(self, request: Request) -> float:
-        """Take from the quotas; 0, or how many seconds until there is enough."""
-        if self._requests is not None and (wait := self._requests.admit(self.name)):
-            return wait
+    def admit(self, request: Request) -> tuple[float, float]:
+        """Take from the quotas: how many seconds until there is enough, and the tokens that were reserved."""
+        reserved = 0.0
         if self._tokens is not None:
-            return self._tokens.admit(self.name, cost=self._reserve(request))
-        return 0.0
+            tokens = float(request.characters // CHARACTERS_PER_TOKEN + self.expected_output)
+            reserved = min(tokens, self._most_tokens)
+            if wait := self._tokens.admit(self.name, cost=reserved):
+                return wait, 0.0
+        if self._requests is not None and (wait := self._requests.admit(self.name)):
+            self.settle(reserved, Usage())
+            return wait, 0.0
+        return 0.0, reserved
 
-    def settle(self, request: Request, usage: Usage | None) -> None:
-        """Put right what was reserved, once the usage is known."""
-        if self._tokens is not None and usage is not None:
-            self._tokens.settle(self.name, reserved=self._reserve(request), used=float(usage.input + usage.output))
-
-    def _reserve(self, request: Request) -> float:
-        return min(float(request.characters // CHARACTERS_PER_TOKEN + self.expected_output), self._most_tokens)
+    def settle(self, reserved: float, usage: Usage) -> None:
+        """Put right what was reserved, once it is known what was used."""
+        if self._tokens is not None and reserved:
+            self._tokens.settle(self.name, reserved=reserved, used=float(usage.input + usage.output))
 
     def cost(self, reply: Reply, sheet: PriceSheet) -> float | None:
         """What a reply cost, in US dollars; None where that cannot be known."""
@@ -140,9 +142,7 @@ class Tier:
 
     def rate(self, sheet: PriceSheet) -> Price | None:
         """What its model costs."""
-        if self.price or self.free:
-            return self.price or FREE
-        return getattr(self.backend, "price", None) or sheet.price(self.backend.name)
+        return self.price or rate_of(self.backend, sheet)
 
     def accepting(self, accept: float) -> "Tier":
         """The same tier, quotas and all, with another threshold."""
@@ -161,6 +161,13 @@ class Tier:
         return f"Tier({self.name!r}, gate={self.gate!r}, accept={self.accept})"
 
 
+def rate_of(backend: Backend, sheet: PriceSheet) -> Price | None:
+    """What a backend's model costs; None where that is not known."""
+    if getattr(backend, "free", False):
+        return FREE
+    return getattr(backend, "price", None) or sheet.price(backend.name, provider=getattr(backend, "base_url", None))
+
+
 def cost_of(backend: Backend, reply: Reply, sheet: PriceSheet) -> float | None:
     """What a reply from this backend cost, with no tier to say so."""
     if reply.cost_usd is not None:
@@ -171,8 +178,10 @@ def cost_of(backend: Backend, reply: Reply, sheet: PriceSheet) -> float | None:
         return None
     if isinstance(backend, Priced) and (cost := backend.cost(reply.model, reply.usage)) is not None:
         return cost
-    own = getattr(backend, "price", None)
-    return own.cost(reply.usage) if own else sheet.cost(reply.model or backend.name, reply.usage)
+    own: Price | None = getattr(backend, "price", None)
+    if own is not None:
+        return own.cost(reply.usage)
+    return sheet.cost(reply.model or backend.name, reply.usage, provider=getattr(backend, "base_url", None))
 
 
 def positions(tiers: tuple[Tier, ...]) -> Mapping[str, int]:

@@ -73,7 +73,7 @@ class Anthropic:
         self.name = model
         self.gives: frozenset[str] = frozenset()
         self.price = price
-        self._base_url = base_url
+        self.base_url = base_url
         self._timeout = timeout
         self._headers = dict(headers or {})
         self._style = Style(model, max_tokens, classic, self._sdk.transform_schema)
@@ -132,7 +132,7 @@ class Anthropic:
 
     def __repr__(self) -> str:
         """Show which model, and where; never the key."""
-        where = "" if self._base_url is None else f", base_url={scrub(self._base_url, self._secrets)!r}"
+        where = "" if self.base_url is None else f", base_url={scrub(self.base_url, self._secrets)!r}"
         classic = ", classic=True" if self._style.classic else ""
         return f"Anthropic({self.name!r}{where}, max_tokens={self._style.max_tokens}{classic})"
 
@@ -163,7 +163,7 @@ class Anthropic:
         return self._sdk.AsyncAnthropic(
             api_key=self._key,
             auth_token=self._token,
-            base_url=self._base_url,
+            base_url=self.base_url,
             max_retries=0,
             default_headers=self._headers or None,
             http_client=self._sdk.DefaultAsyncHttpxClient(verify=_tls(), **settings),
@@ -171,7 +171,7 @@ class Anthropic:
         )
 
     def _lent(self, client: Any) -> Any:
-        if self._key is not None or self._base_url is not None:
+        if self._key is not None or self.base_url is not None:
             raise ConfigError("a client has a key and a base_url of its own: give api_key and base_url, or client")
         if isinstance(client, self._sdk.Anthropic) or not hasattr(client, "with_options"):
             raise ConfigError(f"client must be one of the SDK's async clients, not {type(client).__name__}")

@@ -1,8 +1,10 @@
 """Any model that litellm reaches, through litellm: `pip install 'fastcascade[litellm]'`."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.backends.failures import scrub
@@ -54,6 +56,7 @@ class LiteLLM:
             msg = f"litellm may not be told {taken[0]}: what is asked, and how often, is for the cascade to say"
             raise ConfigError(msg)
         try:
+            os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or it fetches one while it is imported
             self._litellm: Any = import_module("litellm")  # seconds, paid when a backend is built
         except ImportError:
             raise ConfigError("the LiteLLM backend needs litellm: pip install 'fastcascade[litellm]'") from None
@@ -103,7 +106,10 @@ class LiteLLM:
 
     def _sent(self, request: Request) -> dict[str, Any]:
         asked = chat(request, self.name, self._dialect, logprobs=bool(self.gives))
-        return {**self._params, **asked, **own_options(request, "litellm"), **ONCE}
+        # Without the package mcp, litellm 1.106 fails wherever there are tools, unless told not to look among them
+        # for servers.
+        spared = {"_skip_mcp_handler": True} if request.tools and find_spec("mcp") is None else {}
+        return {**self._params, **asked, **own_options(request, "litellm"), **ONCE, **spared}
 
 
 class _Failures(Failures):

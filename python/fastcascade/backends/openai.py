@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAI"]
 
+SECRET: Final = ("auth", "cookie", "key", "secret", "token")
+"""What the name of a header has in it whose value must not be repeated."""
 NO_KEY: Final = "none"
 """Sent where there is no key: the SDK sends no request without one."""
 DRAIN: Final = 0.1
@@ -99,7 +101,8 @@ class OpenAI:
             key = given.api_key
             self.base_url = str(given.base_url)
             self._client = lambda: given
-        hide = partial(scrub, secrets=(key,) if key != NO_KEY else ())
+        secrets = [value for name, value in (headers or {}).items() if any(word in name.lower() for word in SECRET)]
+        hide = partial(scrub, secrets=(*secrets, key) if key != NO_KEY else tuple(secrets))
         self._dialect = Dialect("openai", max_tokens_field, thinking_field, hide)
 
     async def complete(self, request: Request, /) -> Reply:

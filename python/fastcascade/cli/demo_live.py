@@ -15,7 +15,7 @@ from fastcascade.prices import Price, PriceSheet
 __all__ = ["has_key", "live", "most_per_request"]
 
 OVERHEAD: Final = 64
-"""Tokens a provider may add to a message of its own accord; a byte of text is never more than a token."""
+"""Tokens a provider may add of its own accord. A text has no more tokens than bytes."""
 
 
 def has_key() -> bool:

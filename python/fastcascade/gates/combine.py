@@ -7,6 +7,7 @@ member whose threshold is a half keeps its score. Each member's calibration is a
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import isfinite, nextafter
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar, cast
 
 from fastcascade.effects import Effect, Outcome
@@ -58,6 +59,8 @@ class Combined(Gate):
 
     def judge(self, exam: Exam, /) -> Judging:
         """Ask the members until it is decided."""
+        if exam.accept is not None:
+            exam = replace(exam, accept=None)  # that is for the whole; each member's score matters
         verdicts: list[Verdict] = []
         for member in self.members:
             judging = member.judge(exam)

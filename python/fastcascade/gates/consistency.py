@@ -92,7 +92,7 @@ class Consistency(Gate):
 
     def judge(self, exam: Exam, /) -> Generator[Effect, Outcome, Verdict]:
         """Have the samples made, and count the votes."""
-        vote = Vote(self._agreement, exam.reply, self.count_first)
+        vote = Vote(self._agreement, exam.clean(exam.reply), self.count_first, exam.clean)
         if vote.fault:
             return Verdict(None, vote.fault)
         samples = self._samples(exam.request, self.k - self.count_first)
@@ -121,7 +121,7 @@ class Consistency(Gate):
         return [replace(sample, seed=sample.seed + number) for number in range(1, count + 1)]
 
     def _enough(self, vote: "Vote", exam: Exam) -> Callable[[list[Outcome | None]], bool] | None:
-        known: float | None = getattr(exam, "accept", None)
+        known = exam.accept
         accept = self._decides if known is None else known
         if accept is None or not self.early or self.embedder:
             return None
@@ -155,9 +155,16 @@ class Consistency(Gate):
 class Vote:
     """The votes so far: each reply is read and compared once."""
 
-    def __init__(self, agreement: Agreement, first: Reply, count_first: bool) -> None:  # noqa: FBT001 - one caller
-        """Read the reply that is judged."""
+    def __init__(
+        self,
+        agreement: Agreement,
+        first: Reply,
+        count_first: bool,  # noqa: FBT001 - one caller
+        clean: Callable[[Reply], Reply],
+    ) -> None:
+        """Read the reply that is judged, which is clean already."""
         self.first = first
+        self._clean = clean
         self.agreed = self.spoke = int(count_first)
         self.fault = ""
         self.others: list[Reply] = []  # texts that differ to the letter, for an embedder
@@ -175,15 +182,16 @@ class Vote:
             self._counted.add(at)
             self.spoke += 1
             try:
-                same = outcome.value.content == self.first.content  # then it need not be read again
-                reading = self._reading if same else self._agreement.reading(outcome.value)
+                said = self._clean(outcome.value)
+                same = said.content == self.first.content  # then it need not be read again
+                reading = self._reading if same else self._agreement.reading(said)
                 agrees = self._agreement.agree(self._reading, reading)
             except Exception as error:  # noqa: BLE001 - a function of the user's: it must not end the request
                 self.fault = f"comparing failed ({type(error).__name__}): {line(str(error))}"
                 continue
             self.agreed += agrees
             if not agrees and not self._reading[0] and not reading[0] and reading[1] is not None:
-                self.others.append(outcome.value)
+                self.others.append(said)
 
     def verdict(self, k: int) -> Verdict:
         """The share that agrees, or why there is none."""

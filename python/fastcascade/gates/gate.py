@@ -4,13 +4,14 @@ A gate sees the request as it was sent, the reply, and the backend that gave it,
 future. It gives a `Verdict` at once, or, where it must ask someone, a generator of effects that returns one.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import Effect, Outcome
 from fastcascade.messages import Delta, Reply, Request
+from fastcascade.records import known
 
 __all__ = ["Calibrator", "Exam", "Gate", "Judging", "Verdict", "Watch"]
 
@@ -29,6 +30,10 @@ class Verdict:
     decisive: bool = False  # beyond doubt, whatever the threshold: a reply that does not parse, a rule that holds
 
 
+def _as_it_is(reply: Reply) -> Reply:
+    return reply
+
+
 @dataclass(slots=True)
 class Exam:
     """All a gate may look at."""
@@ -39,6 +44,12 @@ class Exam:
     tier: str = ""
     accept: float | None = None
     """A calibrated score at or above this accepts. None: the score itself matters, so that no gate may stop early."""
+    clean: Callable[[Reply], Reply] = _as_it_is
+    """Takes out of a reply what the gates had asked to be in it, before two replies are compared."""
+    every: bool = False
+    """Whether to ask all there is to ask, for a recording, and come to the verdict that fewer would have led to."""
+    every: bool = False
+    """Whether all that could be asked is asked, though less would settle it: for recordings."""
 
 
 Judging: TypeAlias = Verdict | Generator[Effect, Outcome, Verdict]
@@ -106,3 +117,6 @@ class Gate:
         """Show how it was made."""
         settings: dict[str, Any] = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+
+
+known(Verdict)  # what a function of the user's returned is in a trace

@@ -1,10 +1,9 @@
 """Semantic similarity: how near a reply is, by an embedder's vectors, to texts it should be near to."""
 
-import math
 from collections.abc import Callable, Generator, Iterable, Sequence
-from operator import mul
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from fastcascade._core import cosine as measured
 from fastcascade.effects import Check, Outcome
 from fastcascade.errors import ConfigError
 from fastcascade.gates.check import failed, patience, unit
@@ -17,26 +16,14 @@ Embedder: TypeAlias = Callable[[list[str]], Any]
 """Texts -> a vector of numbers for each, in their order; plain (it is run in a thread) or async."""
 
 Vector: TypeAlias = Sequence[float]
-LEAST: Final = 1e-60
-"""Below it, or above its inverse, a product of four parts may leave the range of a float."""
-
-
-def _slow_product(one: Vector, other: Vector) -> float:
-    return math.fsum(map(mul, one, other))
-
-
-PRODUCT: Final[Callable[[Vector, Vector], float]] = getattr(math, "sumprod", _slow_product)  # from Python 3.12 on
 
 
 def cosine(one: Vector, other: Vector) -> float | None:
     """The cosine of the angle between two vectors; None for one of no length, or not finite, or of another size."""
-    if len(one) != len(other):
+    try:
+        return measured(one, other)
+    except ValueError:
         return None
-    one, other = _scaled(one), _scaled(other)
-    if not one or not other:
-        return None
-    value = PRODUCT(one, other) / math.sqrt(PRODUCT(one, one) * PRODUCT(other, other))
-    return min(1.0, max(-1.0, value)) if math.isfinite(value) else None
 
 
 def vectors(given: Any, count: int) -> list[list[float]] | None:
@@ -125,11 +112,3 @@ def _nearest(given: Any, count: int) -> Verdict:
         return Verdict(None, "the embedder gave no vectors that can be compared")
     value, at = max(known)
     return Verdict(max(0.0, value), f"similarity {value:.3f}, nearest to text {1 - at} of {count}")
-
-
-def _scaled(vector: Vector) -> Vector:
-    # By its largest part, so that no product is too large or too small for a float.
-    most = max(map(abs, vector), default=0.0)
-    if LEAST < most < 1 / LEAST:
-        return vector
-    return [each / most for each in vector] if 0 < most < math.inf else ()
