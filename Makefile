@@ -13,6 +13,8 @@ PYTHON_TAG := $(shell "$(PYTHON)" -c $(SAY_TAG) 2>/dev/null)
 
 VENV := .venv
 BENCH_VENV := .venv-bench
+CASCADES_VENV := .venv-cascades
+LITELLM_VENV := .venv-litellm
 BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
 MADE := $(VENV)/made
@@ -44,7 +46,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python bench bench-check lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm bench bench-check lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -56,7 +58,7 @@ demo: $(MADE)/extension ## build the package and watch it work
 ifneq ($(TEST_PATH)$(filter-out --quiet --no-header,$(PYTEST_ARGS)),)
 test: test-python
 else
-test: lint types size test-rust test-python
+test: lint types size test-rust test-python test-litellm
 endif
 test: ## run every check and test; only the Python tests named by TEST_PATH= or PYTEST_ARGS= if given
 
@@ -65,6 +67,10 @@ test-rust: | need-cargo ## run the Rust tests, in a build that cannot see Python
 
 test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TEST_PATH)
+
+# In an environment of its own: litellm asks for an older openai than the one the others are tested with.
+test-litellm: $(LITELLM_VENV)/made/litellm $(MADE)/extension ## run the tests of the litellm adapter, and of OpenAI's with its SDK
+	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_backend_litellm.py tests/test_backend_openai.py
 
 lint: lint-python lint-rust ## look for faults of style and likely mistakes
 
@@ -84,9 +90,10 @@ types: $(MADE)/dev $(MADE)/extension ## check the types, and the stub against th
 size: ## print the lines of each source file against its budget
 	@"$(PYTHON)" tools/size.py $(if $(QUIET),--quiet)
 
-bench: $(BENCH_VENV)/made/package ## compare with the rivals, then time the parts; BENCH_ARGS=--quick for a look
+bench: $(BENCH_VENV)/made/package $(CASCADES_VENV)/made/package ## compare with the rivals, then time the parts; BENCH_ARGS=--quick for a look
 	mkdir -p target/bench
 	$(BENCH_BIN)/python benches/rivals/all.py --json target/bench/rivals.json $(BENCH_ARGS)
+	$(CASCADES_VENV)/bin/python benches/rivals/cascades/all.py --json target/bench/cascades.json $(filter --quick,$(BENCH_ARGS))
 	$(BENCH_BIN)/python -m pytest benches/python
 	cargo bench $(CARGO_FLAGS) --bench '*'
 	$(BENCH_BIN)/fastcascade bench
@@ -109,7 +116,7 @@ fmt: $(MADE)/dev | need-cargo ## rewrite the sources in the house format
 	cargo fmt
 
 clean: ## remove everything that was built
-	rm -rf target dist $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf target dist $(VENV) $(BENCH_VENV) $(CASCADES_VENV) $(LITELLM_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -f python/fastcascade/_core.*.so
 	find python tests benches tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -152,3 +159,19 @@ $(BENCH_VENV)/made/package: $(BENCH_VENV)/made/rivals $(MADE)/build $(WHEEL_INPU
 	$(BIN)/maturin build --release --locked $(MATURIN_FLAGS) --interpreter $(PYO3_PYTHON) --out target/bench/wheel
 	$(BENCH_BIN)/python $(PIP_INSTALL) --force-reinstall --no-deps target/bench/wheel/*.whl
 	touch $@
+
+$(CASCADES_VENV)/made/rivals: $(MADE)/python-$(PYTHON_TAG) benches/rivals/requirements-cascades.txt
+	"$(PYTHON)" -m venv --clear $(CASCADES_VENV)
+	$(CASCADES_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
+	$(CASCADES_VENV)/bin/python $(PIP_INSTALL) -r benches/rivals/requirements-cascades.txt
+	mkdir -p $(CASCADES_VENV)/made && touch $@
+
+$(CASCADES_VENV)/made/package: $(CASCADES_VENV)/made/rivals $(BENCH_VENV)/made/package
+	$(CASCADES_VENV)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps target/bench/wheel/*.whl
+	touch $@
+
+$(LITELLM_VENV)/made/litellm: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
+	"$(PYTHON)" -m venv --clear $(LITELLM_VENV)
+	$(LITELLM_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
+	$(LITELLM_VENV)/bin/python $(PIP_INSTALL) --group litellm
+	mkdir -p $(LITELLM_VENV)/made && touch $@

@@ -92,10 +92,10 @@ def ask(backend: Function, request: Request = ASKED) -> Reply | None:
     return asyncio.run(backend.complete(request))
 
 
-def stream(backend: Function, request: Request = ASKED) -> list[Delta | Reply]:
+def stream(backend: Function, request: Request = ASKED) -> list[Delta | Reply | None]:
     """The reply piece by piece."""
 
-    async def all_of_it() -> list[Delta | Reply]:
+    async def all_of_it() -> list[Delta | Reply | None]:
         return [each async for each in backend.stream(request)]
 
     return asyncio.run(all_of_it())
@@ -116,9 +116,9 @@ def test_any_function_will_do(name: str, function: Callable[[Request], Any]) -> 
 
 @pytest.mark.parametrize("function", [lambda _: None, lambda _: asyncio.sleep(0)])
 def test_no_answer_is_none(function: Callable[..., Any]) -> None:
-    """None is no answer, not an empty one; as a stream it is nothing at all."""
+    """None is no answer, not an empty one; as a stream it is None alone."""
     assert ask(Function(function)) is None
-    assert stream(Function(function)) == []
+    assert stream(Function(function)) == [None]
     assert ask(Function(lambda _: "")) == Reply("", model="<lambda>")
 
 

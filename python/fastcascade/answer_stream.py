@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from fastcascade.answers import Answer
 from fastcascade.drive import Driver, Flows
 from fastcascade.errors import IncompleteAnswer
 from fastcascade.messages import Delta, Request
+from fastcascade.patience import GRACE
 
 __all__ = ["AnswerStream"]
 
@@ -17,17 +18,22 @@ __all__ = ["AnswerStream"]
 class AnswerStream:
     """An answer as it comes: iterate over its pieces, or over `text()`; `answer` is there at the end.
 
-    Leaving early, `aclose()` or the end of `async with`, cancels what is under way.
+    Leaving early, `aclose()` or the end of `async with`, cancels what is under way. One task reads it; any other
+    may close it, and the reader then gets `CancelledError`: what it has is not the whole.
     """
 
     def __init__(self, flows: Flows, request: Request) -> None:
         """Start nothing before the first piece is asked for."""
         self.answer: Answer | None = None
         self._pieces = _streamed(flows, request)
+        self._reader: asyncio.Task[Any] | None = None
+        self._cancelled = 0
+        self._free = asyncio.Event()
+        self._closing = asyncio.Lock()
 
     async def __anext__(self) -> Delta:
         """The next piece."""
-        item = await anext(self._pieces)
+        item = await self._pull()
         if isinstance(item, Answer):
             self.answer = item
             if item.incomplete:
@@ -36,6 +42,21 @@ class AnswerStream:
                 raise IncompleteAnswer(msg, item)
             raise StopAsyncIteration
         return item
+
+    async def _pull(self) -> Delta | Answer:
+        if self._reader is not None:
+            raise RuntimeError("another task reads this stream")
+        self._reader = reader = asyncio.current_task()
+        try:
+            return await anext(self._pieces)
+        finally:
+            self._reader = None
+            if self._cancelled and reader is not None:
+                # What was cancelled is the reading, not the task that reads.
+                for _ in range(self._cancelled):
+                    reader.uncancel()
+                self._cancelled = 0
+                self._free.set()
 
     def __aiter__(self) -> Self:
         """Iterate over pieces of text, of thinking, and of tool calls."""
@@ -48,8 +69,18 @@ class AnswerStream:
                 yield delta.text
 
     async def aclose(self) -> None:
-        """Stop, and cancel what is under way."""
-        await self._pieces.aclose()
+        """Stop, and cancel what is under way, in another task too."""
+        if self._reader is not None and self._reader is asyncio.current_task():
+            raise RuntimeError("a stream cannot be closed by what it is waiting for")
+        async with self._closing:
+            while (reader := self._reader) is not None:
+                self._free.clear()
+                self._cancelled += 1
+                reader.cancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GRACE):
+                        await self._free.wait()
+            await self._pieces.aclose()
 
     async def __aenter__(self) -> Self:
         """Close it at the end of the block."""

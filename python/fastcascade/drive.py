@@ -7,12 +7,12 @@ error into a value, so that the flow decides what an error means.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from inspect import isawaitable, iscoroutinefunction
-from typing import Any, ClassVar, Protocol, TypeAlias
+from contextlib import suppress
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
+from fastcascade import background
 from fastcascade.answers import Answer
-from fastcascade.backends.backend import Streaming
-from fastcascade.background import background
+from fastcascade.asking import checked, completed, failure_of, instant, is_cancelled, is_enough, opened, piece, reply_of
 from fastcascade.effects import (
     Call,
     Cancel,
@@ -28,12 +28,13 @@ from fastcascade.effects import (
     Start,
     Wait,
 )
-from fastcascade.errors import BackendError, Failure, FastcascadeError
+from fastcascade.errors import Failure
 from fastcascade.messages import Delta, Reply, Request
-from fastcascade.streaming import pieces
+from fastcascade.patience import GRACE, Limit, stop
 
-__all__ = ["Driver", "Flows", "run", "run_sync"]
+__all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 
+T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Outcome, Answer]
 
 
@@ -57,11 +58,19 @@ def run_sync(flows: Flows, request: Request) -> Answer:
     flow = flows(request, driver.clock())
     try:
         effect = next(flow)
-        while type(effect) is Call and (answer := getattr(effect.backend, "answer", None)) is not None:
+        while type(effect) is Call and (answer := instant(effect.backend)) is not None:
             effect = flow.send(driver.at_once(answer, effect.request))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     return background.result(driver.run(flow, effect))
+
+
+def close_sync(closing: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run a coroutine function where `run_sync` opens connections: `close_sync(cascade.aclose)`.
+
+    Nothing happens where `run_sync` has never needed an event loop.
+    """
+    background.everywhere(closing)
 
 
 class Driver:
@@ -72,7 +81,7 @@ class Driver:
         self.clock = clock or time.monotonic
         self._full = full
         self._tasks: set[asyncio.Task[Outcome]] = set()
-        self._open: set[AsyncIterator[Any]] = set()
+        self._open: dict[int, AsyncIterator[Any]] = {}
 
     async def run(self, flow: Flow, effect: Effect | None = None) -> Answer:
         """Do effects until the flow returns; `effect` is one that it has asked for already."""
@@ -85,9 +94,7 @@ class Driver:
             answer: Answer = done.value
             return answer
         finally:
-            flow.close()
-            if self._tasks or self._open:
-                await self._stop_all()
+            await self._end(flow)
 
     async def stream(self, flow: Flow) -> AsyncGenerator[Delta | Answer, None]:
         """As `run`, giving out what the flow emits, and the answer last."""
@@ -104,8 +111,7 @@ class Driver:
         except StopIteration as done:
             answer: Answer = done.value
         finally:
-            flow.close()
-            await self._stop_all()
+            await self._end(flow)
         yield answer
 
     async def perform(self, effect: Effect) -> Outcome:
@@ -118,41 +124,34 @@ class Driver:
         """Ask a backend that needs no I/O."""
         started = self.clock()
         try:
-            return Outcome(answer(request), None, started, self.clock())
-        except Exception as error:  # noqa: BLE001 - errors are values from here on
+            return Outcome(reply_of(answer(request)), None, started, self.clock())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
             return Outcome(None, failure_of(error), started, self.clock())
 
     async def _call(self, call: Call) -> Outcome:
-        answer = getattr(call.backend, "answer", None)
+        answer = instant(call.backend)
         if answer is not None:
             return self.at_once(answer, call.request)
-        return await self._timed(call.backend.complete(call.request), call.timeout)
+        return await self._timed(completed, call, call.timeout)
 
-    async def _timed(self, waiting: Awaitable[Any], seconds: float | None) -> Outcome:
+    async def _timed(self, ask: Callable[[T], Awaitable[Any]], what: T, seconds: float | None) -> Outcome:
         started = self.clock()
         try:
             if seconds is None:
-                value = await waiting
+                value = await ask(what)
             else:
-                async with asyncio.timeout(seconds):
-                    value = await waiting
-        except TimeoutError as error:
-            return Outcome(None, _timed_out(error, seconds), started, self.clock())
+                with Limit(seconds):
+                    value = await ask(what)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            return Outcome(None, failure_of(error), started, self.clock())
         except Exception as error:  # noqa: BLE001 - errors are values from here on
             return Outcome(None, failure_of(error), started, self.clock())
         return Outcome(value, None, started, self.clock())
 
     async def _check(self, check: Check) -> Outcome:
-        async def asked() -> Any:
-            found = check.function(*check.arguments) if check.inline else await self._asked(check)
-            return await found if isawaitable(found) else found
-
-        return await self._timed(asked(), check.timeout)
-
-    async def _asked(self, check: Check) -> Any:
-        if iscoroutinefunction(check.function) or iscoroutinefunction(type(check.function).__call__):
-            return check.function(*check.arguments)
-        return await asyncio.to_thread(check.function, *check.arguments)
+        return await self._timed(checked, check, check.timeout)
 
     async def _gather(self, gather: Gather) -> Outcome:
         started = self.clock()
@@ -164,16 +163,17 @@ class Driver:
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                outcomes[places[task]] = task.result()
-            if waiting and enough is not None and enough(outcomes):
+                outcomes[places[task]] = self._outcome(task, started)
+            if waiting and enough is not None and is_enough(enough, outcomes):
                 break
+        await stop(waiting)
         for task in waiting:
-            outcomes[places[task]] = await self._cancelled(task, started)
+            outcomes[places[task]] = self._outcome(task, started)
         return Outcome(outcomes, None, started, self.clock())
 
     async def _start(self, start: Start) -> Outcome:
         now = self.clock()
-        return Outcome(Handle(start.call, self._begin(self._call(start.call))), None, now, now)
+        return Outcome(Handle(start.call, self._begin(self._call(start.call)), started=now), None, now, now)
 
     async def _wait(self, wait: Wait) -> Outcome:
         started = self.clock()
@@ -181,31 +181,32 @@ class Driver:
         await asyncio.wait(tasks, timeout=wait.timeout, return_when=asyncio.FIRST_COMPLETED)
         for handle in wait.handles:
             if handle.task.done():
-                handle.outcome = handle.task.result()
+                handle.outcome = self._outcome(handle.task, handle.started)
         return Outcome(None, None, started, self.clock())
 
     async def _cancel(self, cancel: Cancel) -> Outcome:
         started = self.clock()
         handle = cancel.handle
-        handle.outcome = handle.task.result() if handle.task.done() else await self._cancelled(handle.task, started)
+        if not handle.task.done():
+            await stop((handle.task,))
+        handle.outcome = self._outcome(handle.task, handle.started)
         return Outcome(None, None, started, self.clock())
 
     async def _open_stream(self, opening: Open) -> Outcome:
         now = self.clock()
-        backend = opening.call.backend
-        stream: AsyncIterator[Any]
-        if isinstance(backend, Streaming):
-            stream = backend.stream(opening.call.request)
-        else:
-            stream = _whole(backend.complete(opening.call.request))
-        self._open.add(stream)
-        return Outcome(Handle(opening.call, stream), None, now, now)
+        try:
+            stream = opened(opening.call.backend, opening.call.request)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
+            return Outcome(None, failure_of(error), now, self.clock())
+        self._open[id(stream)] = stream
+        return Outcome(Handle(opening.call, stream, started=now), None, now, now)
 
     async def _next(self, following: Next) -> Outcome:
         stream: AsyncIterator[Any] = following.handle.task
-        outcome = await self._timed(_piece(stream), following.timeout)
+        outcome = await self._timed(piece, stream, following.timeout)
         if outcome.failure is not None or type(outcome.value) is not Delta:
             await self._shut(stream)
+            outcome.ended = self.clock()
         return outcome
 
     async def _close(self, closing: Close) -> Outcome:
@@ -219,28 +220,39 @@ class Driver:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _cancelled(self, task: "asyncio.Task[Outcome]", started: float) -> Outcome:
-        """Stop a task; it may have been done just in time."""
-        task.cancel()
-        await asyncio.wait((task,))
-        if not task.cancelled():
+    def _outcome(self, task: "asyncio.Task[Outcome]", started: float) -> Outcome:
+        """What came of a task. One that was cancelled may have been done just in time, or be cleaning up still."""
+        if task.done() and not task.cancelled():
             return task.result()
         return Outcome(None, Failure("cancelled", "not wanted any more"), started, self.clock())
 
     async def _shut(self, stream: AsyncIterator[Any]) -> None:
-        self._open.discard(stream)
+        """Close a stream. What goes wrong with that is no matter of the request's."""
+        self._open.pop(id(stream), None)
         closing = getattr(stream, "aclose", None)
-        if closing is not None:
-            await closing()
+        if closing is None:
+            return
+        try:
+            with suppress(Exception), Limit(GRACE):
+                await closing()
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+
+    async def _end(self, flow: Flow) -> None:
+        """End a flow, and whatever it has under way."""
+        try:
+            flow.close()
+        finally:
+            if self._tasks or self._open:
+                await self._stop_all()
 
     async def _stop_all(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        for stream in list(self._open):
-            await self._shut(stream)
-        if tasks:
-            await asyncio.wait(tasks)
+        try:
+            await stop(self._tasks)
+        finally:
+            for stream in list(self._open.values()):
+                await self._shut(stream)
 
     _PERFORM: ClassVar[dict[type, Callable[[Any, Any], Coroutine[Any, Any, Outcome]]]] = {
         Check: _check,
@@ -252,34 +264,3 @@ class Driver:
         Next: _next,
         Close: _close,
     }
-
-
-def failure_of(error: Exception) -> Failure:
-    """An exception as a value."""
-    if isinstance(error, BackendError):
-        return error.failure
-    if isinstance(error, TimeoutError):
-        return Failure("timeout", str(error) or "no answer in time")
-    if isinstance(error, FastcascadeError):
-        return Failure("bad_request" if error.fault == "caller" else "bug", str(error))
-    return Failure("bug", f"{type(error).__name__}: {error}")
-
-
-def _timed_out(error: TimeoutError, timeout: float | None) -> Failure:
-    return Failure(
-        "timeout", str(error) or (f"no answer within {timeout:g} s" if timeout is not None else "no answer in time")
-    )
-
-
-async def _piece(stream: AsyncIterator[Any]) -> Any:
-    """The next piece; None where there is none, as from a function that has no answer."""
-    return await anext(stream, None)
-
-
-async def _whole(waiting: Awaitable[Reply | None]) -> AsyncIterator[Delta | Reply | None]:
-    """The reply of a backend that cannot stream, as a stream of its blocks. None where it has no answer."""
-    reply = await waiting
-    if reply is not None:
-        for delta in pieces(reply):
-            yield delta
-    yield reply

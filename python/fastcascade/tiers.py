@@ -59,8 +59,9 @@ class Tier:
         **sampling: Any,
     ) -> None:
         """Check that the parts go together."""
-        known = hasattr(backend, "complete")
-        self.backend = cast("Backend", backend) if known else Function(cast("Callable[[Request], Any]", backend))
+        whole = hasattr(backend, "complete")
+        function = cast("Callable[[Request], Any]", backend)
+        self.backend: Backend = cast("Backend", backend) if whole else Function(function)
         self.name = name or self.backend.name
         self.gate = gate
         self.accept = accept if accept is not None else (gate.threshold if gate else 0.0)

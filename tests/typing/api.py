@@ -6,26 +6,42 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, assert_never, assert_type
 
 from fastcascade import (
+    Answer,
+    Budget,
     Cache,
     CacheStats,
+    Cascade,
     Clock,
+    Delta,
+    ExpectedGain,
     FastPath,
     Hit,
     Identity,
     Key,
     KeyRing,
+    Lane,
+    Lanes,
     Match,
+    Message,
     PathPolicy,
     PatternSet,
+    Price,
     Quota,
     RateLimiter,
     Refused,
+    Reply,
+    Request,
     Route,
     Routed,
     Router,
     Step,
     TextPolicy,
+    Tier,
+    ToolCall,
+    gates,
+    replay,
 )
+from fastcascade.backends import Anthropic, OpenAI, Recorded, Rules
 
 Handler = Callable[[dict[str, str]], bytes]
 
@@ -115,3 +131,45 @@ def parts(front: FastPath[int]) -> None:
     assert_type(front.router, Router[int])
     assert_type(front.limiter, RateLimiter | None)
     assert_type(front.keys, KeyRing | None)
+
+
+async def cascades() -> None:
+    """A cascade is made of tiers or of plain functions, and its answers have the types they state."""
+
+    async def small(request: Request) -> str:
+        return request.text
+
+    cascade = Cascade(
+        Tier(Rules({"(?i)hello": "Hello."})),
+        Tier(
+            Anthropic("small", api_key="k"),
+            gate=gates.Consistency(k=3),
+            accept=0.8,
+            price=Price(1.0, 5.0),
+            temperature=0.2,
+        ),
+        Tier(OpenAI("middle", api_key="k"), gate=gates.all_of(gates.Structure(), gates.Hedging()), timeout=3),
+        Tier(Recorded({"q": Reply("r")})),
+        small,
+        policy=ExpectedGain(lam=10.0),
+        budget=Budget(deadline=10, usd=0.01, attempts=5),
+        lanes=Lanes([Lane(start="small", task="summary")], large_tasks=["code"]),
+    )
+    answer = await cascade.run("q", task="summary")
+    assert_type(answer, Answer)
+    assert_type(answer.text, str)
+    assert_type(answer.cost_usd, float | None)
+    assert_type(answer.tool_calls, tuple[ToolCall, ...])
+    assert_type(cascade.run_sync([Message("user", "q"), "and"]), Answer)
+    assert_type(replay(cascade.adjusted(accept={"small": 0.9}), answer), Answer)
+    async with cascade.stream("q") as stream:
+        async for delta in stream:
+            assert_type(delta, Delta)
+
+
+def wrong_cascades() -> None:
+    """Mistakes that a type checker finds."""
+    Tier("claude-haiku-4-5")  # type: ignore[arg-type]
+    Budget(deadline="soon")  # type: ignore[arg-type]
+    Reply(7)  # type: ignore[arg-type]
+    Message("system", "q")  # type: ignore[arg-type]

@@ -84,10 +84,11 @@ class Function:
             value = await self._run(list, value)  # one trip to the thread instead of one a piece
         return self._reply("".join([piece async for piece in self._pieces(value)]))
 
-    async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
-        """The pieces as they come, then the whole; nothing at all where the function has no answer."""
+    async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply | None]:
+        """The pieces as they come, then the whole; None alone where the function has no answer."""
         value = await self._ask(request)
         if value is None:
+            yield None
             return
         if isinstance(value, str | Reply):
             reply = self._reply(value)

@@ -1,8 +1,7 @@
 """Answers from a file instead of a model: for tests, for demos, and to work on a cascade without paying."""
 
-import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from fastcascade.backends.backend import Backend
 from fastcascade.errors import BackendError, ConfigError
 from fastcascade.messages import Reply, Request
 from fastcascade.prices import Price
-from fastcascade.records import dump, load
+from fastcascade.records import load, read_lines, write_line
 
 __all__ = ["Recorded", "Recorder"]
 
@@ -69,7 +68,11 @@ class Recorded:
 
 
 class Recorder:
-    """Passes requests on to a backend and appends what it replies to a file that `Recorded` reads."""
+    """Passes requests on to a backend and appends what it replies to a file that `Recorded` reads.
+
+    It has what the backend has: `answer`, `stream`, `cost`, `price`, `free`, `base_url`, `aclose`. Of a stream the
+    whole reply at its end is written down; one that breaks off leaves nothing.
+    """
 
     def __init__(self, backend: Backend, path: str | Path) -> None:
         """Stand in front of a backend."""
@@ -77,26 +80,50 @@ class Recorder:
         self.path = Path(path)
         self.name = backend.name
         self.gives = backend.gives
-        self.price: Price | None = getattr(backend, "price", None)
+        # Only what the backend has: others look for these to see what it can do.
+        for name in ("cost", "price", "free", "base_url", "aclose"):
+            if hasattr(backend, name):
+                setattr(self, name, getattr(backend, name))
+        if hasattr(backend, "answer"):
+            self.answer = self._answer
+        if hasattr(backend, "stream"):
+            self.stream = self._stream
         self._lock = threading.Lock()
 
     async def complete(self, request: Request, /) -> Reply | None:
         """Ask, and write down what was said."""
-        reply = await self.backend.complete(request)
+        return self._written(request, await self.backend.complete(request))
+
+    def _answer(self, request: Request, /) -> Reply | None:
+        backend: Any = self.backend
+        return self._written(request, backend.answer(request))
+
+    async def _stream(self, request: Request, /) -> AsyncIterator[Any]:
+        backend: Any = self.backend
+        stream = backend.stream(request)
+        try:
+            async for item in stream:
+                yield self._written(request, item) if isinstance(item, Reply) else item
+        finally:
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
+
+    def _written(self, request: Request, reply: Reply | None) -> Reply | None:
         if reply is not None:
-            line = json.dumps({"ask": request.text, "reply": dump(reply)}, ensure_ascii=False)
-            with self._lock, self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            line = write_line({"ask": request.text, "reply": reply})
+            with self._lock, self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line)
         return reply
+
+    def __repr__(self) -> str:
+        """Say whom it listens to."""
+        return f"Recorder({self.backend!r}, {str(self.path)!r})"
 
 
 def _lines(path: Path) -> list[tuple[str, Any]]:
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, held in read_lines(path):
         try:
-            held = json.loads(line)
             found.append((held["ask"], load(held["reply"])))
         except (ValueError, KeyError, TypeError) as error:
             why = f"{type(error).__name__}: {error}"

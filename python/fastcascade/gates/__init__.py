@@ -2,7 +2,7 @@
 
     Structure        schema, pattern, length, truncation, refusal, tool calls     microseconds
     Hedging          phrases that show doubt, in several languages                microseconds
-    Logprobs         the probabilities the model gave its tokens                  microseconds, if the provider gives them
+    Logprobs         the probabilities the model gave its tokens                  microseconds, where they are given
     SelfReport       the model's own estimate                                     a line in the same call, or one more
     UserCheck        your function            Command   your program              whatever they take
     Similarity       near enough to what it should be like                        an embedding
@@ -12,6 +12,8 @@
 
     all_of  any_of  weighted  first_decisive    several gates as one
     Isotonic  Platt  calibrate                  from a raw score to a probability
+
+What a gate cannot judge it abstains from, and abstaining is not passing.
 """
 
 from fastcascade.gates.calibration import Calibration, Isotonic, Platt, calibrate

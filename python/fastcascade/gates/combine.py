@@ -6,8 +6,8 @@ member whose threshold is a half keeps its score. Each member's calibration is a
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from math import isfinite, nextafter
 from dataclasses import replace
+from math import isfinite, nextafter
 from typing import Any, Final, Literal, TypeVar, cast
 
 from fastcascade.effects import Effect, Outcome
@@ -15,6 +15,7 @@ from fastcascade.errors import ConfigError
 from fastcascade.gates.calibration import raw_floor
 from fastcascade.gates.check import unit
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict, Watch
+from fastcascade.gates.members import asked, beyond
 from fastcascade.messages import Delta, Reply, Request
 
 __all__ = ["AllOf", "AnyOf", "Combined", "FirstDecisive", "Weighted", "all_of", "any_of", "first_decisive", "weighted"]
@@ -28,7 +29,8 @@ class Combined(Gate):
     """Several gates as one: what they need, prepare and clean is put together; `conclude` makes one verdict.
 
     Members are asked in their order. The verdict comes at once where every member that is asked has one; from the
-    first that must ask someone, the rest is a generator.
+    first that must ask someone, the rest is a generator. For a recording (`exam.every`) all are asked, and the
+    verdict is that of those who would have been asked without it.
     """
 
     def __init__(self, members: Iterable[Gate], threshold: float = HALF) -> None:
@@ -69,7 +71,7 @@ class Combined(Gate):
             verdict = _heard(member, judging)
             verdicts.append(verdict)
             if self.decided(member, verdict):
-                break
+                return self._beyond(exam, verdicts) if exam.every else self.conclude(exam, verdicts)
         return self.conclude(exam, verdicts)
 
     def decided(self, member: Gate, verdict: Verdict, /) -> bool:
@@ -83,12 +85,17 @@ class Combined(Gate):
     def _rest(self, exam: Exam, verdicts: list[Verdict], judging: Judging) -> Generator[Effect, Outcome, Verdict]:
         while True:
             member = self.members[len(verdicts)]
-            found = judging if isinstance(judging, Verdict) else (yield from judging)
-            verdict = _heard(member, found)
+            verdict = _heard(member, (yield from asked(len(verdicts) + 1, judging)))
             verdicts.append(verdict)
-            if len(verdicts) == len(self.members) or self.decided(member, verdict):
+            if len(verdicts) == len(self.members):
                 return self.conclude(exam, verdicts)
+            if self.decided(member, verdict):
+                return (yield from self._beyond(exam, verdicts)) if exam.every else self.conclude(exam, verdicts)
             judging = self.members[len(verdicts)].judge(exam)
+
+    def _beyond(self, exam: Exam, verdicts: list[Verdict]) -> Generator[Effect, Outcome, Verdict]:
+        others = list(enumerate(self.members, 1))[len(verdicts) :]
+        return beyond(others, exam, lambda: self.conclude(exam, verdicts))
 
     def _parts(self, verdicts: Sequence[Verdict]) -> tuple[tuple[str, Verdict], ...]:
         return tuple(zip(self._names, verdicts, strict=False))

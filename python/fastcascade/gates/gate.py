@@ -48,8 +48,6 @@ class Exam:
     """Takes out of a reply what the gates had asked to be in it, before two replies are compared."""
     every: bool = False
     """Whether to ask all there is to ask, for a recording, and come to the verdict that fewer would have led to."""
-    every: bool = False
-    """Whether all that could be asked is asked, though less would settle it: for recordings."""
 
 
 Judging: TypeAlias = Verdict | Generator[Effect, Outcome, Verdict]
