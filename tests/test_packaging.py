@@ -73,7 +73,12 @@ def test_the_types_are_found_beside_the_package() -> None:
 
 def test_a_wheel_holds_the_types_and_one_compiled_module(wheel: Shipped) -> None:
     """Stub, mark and module are in it, and nothing from outside the package or left behind by a run of it."""
-    assert {"fastcascade/py.typed", "fastcascade/_core.pyi", "fastcascade/__init__.py"} <= set(wheel.names)
+    assert {
+        "fastcascade/py.typed",
+        "fastcascade/_core.pyi",
+        "fastcascade/__init__.py",
+        "fastcascade/cli/demo_answers.jsonl",
+    } <= set(wheel.names)
     assert len([name for name in wheel.names if name.endswith((".so", ".pyd"))]) == 1
     assert [name for name in wheel.names if not name.startswith(("fastcascade/", "fastcascade-"))] == []
     assert [name for name in wheel.names if "__pycache__" in name] == []

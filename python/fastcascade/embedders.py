@@ -157,7 +157,7 @@ class OpenAIEmbedder(Batches):
         super().__init__(batch, dimensions)
         from fastcascade.backends import failures, openai_wire  # noqa: PLC0415 # for those who embed with OpenAI
         from fastcascade.backends.clients import PerLoop  # noqa: PLC0415
-        from fastcascade.backends.openai import NO_KEY, _checked_url, _key, _sdk, _tls  # noqa: PLC0415
+        from fastcascade.backends.openai_client import NO_KEY, checked_url, key_for, sdk, tls  # noqa: PLC0415
 
         if not model:
             raise ConfigError("a model needs a name")
@@ -165,14 +165,14 @@ class OpenAIEmbedder(Batches):
             msg = f"encoding must be base64 or float, not {encoding!r}"
             raise ConfigError(msg)
         self.model = model
-        self.base_url = failures.scrub(_checked_url(base_url))
+        self.base_url = failures.scrub(checked_url(base_url))
         self.encoding = encoding
-        key, sdk = _key(api_key, base_url), _sdk()
+        key, library = key_for(api_key, base_url), sdk()
         options: dict[str, Any] = {"api_key": key, "base_url": base_url, "max_retries": 0}
         if timeout is not None:
             options["timeout"] = timeout
         self._clients: PerLoop[AsyncOpenAI] = PerLoop(
-            lambda: sdk.AsyncOpenAI(**options, http_client=sdk.DefaultAsyncHttpxClient(verify=_tls())),
+            lambda: library.AsyncOpenAI(**options, http_client=library.DefaultAsyncHttpxClient(verify=tls())),
             lambda made: made.close(),
         )
         hide = partial(failures.scrub, secrets=(key,) if key != NO_KEY else ())

@@ -1,16 +1,13 @@
 """Any endpoint that speaks chat completions, through OpenAI's own SDK: OpenAI, vLLM, Ollama, Groq and the like."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from functools import cache, partial
-from importlib import import_module
-from importlib.util import find_spec
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from fastcascade.backends.clients import PerLoop
 from fastcascade.backends.failures import scrub
+from fastcascade.backends.openai_client import NO_KEY, checked_client, checked_url, key_for, sdk, tls
 from fastcascade.backends.openai_events import Events
 from fastcascade.backends.openai_failures import REQUEST_ID, Failures
 from fastcascade.backends.openai_reply import Pieces, read
@@ -27,8 +24,6 @@ __all__ = ["OpenAI"]
 
 SECRET: Final = ("auth", "cookie", "key", "secret", "token")
 """What the name of a header has in it whose value must not be repeated."""
-NO_KEY: Final = "none"
-"""Sent where there is no key: the SDK sends no request without one."""
 DRAIN: Final = 0.1
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""
 
@@ -76,7 +71,7 @@ class OpenAI:
             raise ConfigError(msg)
         self.name = model
         self.gives = frozenset({"logprobs"}) if logprobs else frozenset[str]()
-        self.base_url = _checked_url(base_url)
+        self.base_url = checked_url(base_url)
         self.price = price
         options: dict[str, Any] = {"max_retries": 0}
         if timeout is not None:
@@ -86,18 +81,18 @@ class OpenAI:
         self._clients: PerLoop[AsyncOpenAI] | None = None
         self._client: Callable[[], AsyncOpenAI]
         if client is None:
-            key = _key(api_key, base_url)
-            sdk = _sdk()
+            key = key_for(api_key, base_url)
+            library = sdk()
             options |= {"api_key": key, "base_url": base_url, "organization": organization}
             self._clients = PerLoop(
-                lambda: sdk.AsyncOpenAI(**options, http_client=sdk.DefaultAsyncHttpxClient(verify=_tls())),
+                lambda: library.AsyncOpenAI(**options, http_client=library.DefaultAsyncHttpxClient(verify=tls())),
                 lambda made: made.close(),
             )
             self._client = self._clients.get
         elif api_key or base_url or organization:
             raise ConfigError("a client brings its own api_key, base_url and organization: give those, or a client")
         else:
-            given = _checked_client(client).with_options(**options)
+            given = checked_client(client).with_options(**options)
             key = given.api_key
             self.base_url = str(given.base_url)
             self._client = lambda: given
@@ -163,47 +158,6 @@ class OpenAI:
         if own:
             sent["extra_body"] = own
         return sent
-
-
-def _sdk() -> Any:
-    try:
-        import openai  # noqa: PLC0415 # half a second, paid when a backend is built
-    except ImportError:
-        raise ConfigError("the OpenAI backend needs its SDK: pip install 'fastcascade[openai]'") from None
-    return openai
-
-
-def _checked_client(client: "AsyncOpenAI") -> "AsyncOpenAI":
-    fits: bool = isinstance(client, _sdk().AsyncOpenAI)
-    if not fits:
-        msg = f"client must be an openai.AsyncOpenAI, not {type(client).__name__}"
-        raise ConfigError(msg)
-    return client
-
-
-def _checked_url(url: str | None) -> str:
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
-        msg = f"base_url must be like https://host/v1, not {scrub(url)!r}"
-        raise ConfigError(msg)
-    return url or ""
-
-
-def _key(given: str | None, base_url: str | None) -> str:
-    key = given or (NO_KEY if base_url else os.environ.get("OPENAI_API_KEY"))
-    if not key:
-        raise ConfigError(
-            "no key for OpenAI: give api_key, set OPENAI_API_KEY, or give the base_url of another endpoint"
-        )
-    if not key.isascii() or not key.isprintable() or key != key.strip():
-        raise ConfigError("api_key has a character that no header can carry; look for a line end or a space")
-    return key
-
-
-@cache
-def _tls() -> Any:
-    """The certificates that are trusted, read once: it takes longer than all the rest of making a client."""
-    http = import_module("httpx2" if find_spec("httpx2") else "httpx")  # what the SDK rides on, by its version
-    return http.create_ssl_context()
 
 
 async def _drain(arriving: AsyncIterator[bytes]) -> None:

@@ -155,7 +155,7 @@ def thresholds(trial: Trial, replayed: Sequence[Sums]) -> Iterable[str]:
 
 
 def _next(trial: Trial, replayed: Sequence[Sums]) -> str:
-    own = "then cascade.run on your own requests, and replay.record and replay.replay to choose its threshold"
+    own = "then cascade.run on your own requests, and record and replay to choose its threshold"
     made = next(each for each in replayed if each.accept == trial.accept)
     if not made.compared:
         return "Try next: mend what failed; fastcascade demo --recorded shows the whole without the real API."
