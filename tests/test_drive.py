@@ -1,85 +1,22 @@
-"""The drivers: asyncio, plain code, and cancelling."""
+"""The driver: one effect at a time, errors as values, and nothing left running."""
 
 import asyncio
-import contextvars
 import threading
 
 import pytest
 
-from fastcascade import Answer, Budget, Cascade, Outcome, PriceSheet, Reply, Request, Tier
+from fastcascade import Answer, Budget, Cascade, Hedge, Outcome, PriceSheet, Request, Tier
 from fastcascade.drive import Driver
 from fastcascade.effects import Call, Check, Gather
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.testing import FakeClock, Fault, ScriptedBackend, Slow, Stall, run_virtual
 
 NO_PRICES = PriceSheet(source=None)
-NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME", default="nobody")
 
 
 def one(backend: object, **settings: object) -> Cascade:
     """A cascade of one tier."""
     return Cascade(Tier(backend, **settings), prices=NO_PRICES)  # type: ignore[arg-type]
-
-
-async def names_caller(request: Request) -> str:
-    """Say who asked, as far as the context knows."""
-    await asyncio.sleep(0)
-    return NAME.get()
-
-
-def test_plain_code_can_run_a_cascade() -> None:
-    """`run_sync` needs no event loop of the caller's."""
-    assert one(ScriptedBackend("yes")).run_sync("q").text == "yes"
-
-
-def test_run_sync_works_inside_a_running_loop() -> None:
-    """Called from code that an event loop runs, it answers all the same."""
-
-    async def main() -> str:
-        return one(ScriptedBackend("yes")).run_sync("q").text
-
-    assert asyncio.run(main()) == "yes"
-
-
-def test_run_sync_from_many_threads() -> None:
-    """Threads share the loop behind `run_sync`, and each has its own answer."""
-    found: dict[int, str] = {}
-
-    async def echo(request: Request) -> str:
-        await asyncio.sleep(0)
-        return request.text
-
-    def ask(number: int) -> None:
-        found[number] = one(echo).run_sync(str(number)).text
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {number: str(number) for number in range(8)}
-
-
-def test_run_sync_keeps_the_callers_context() -> None:
-    """Context variables, such as a trace id, are seen by the backend."""
-    NAME.set("ann")
-    assert one(names_caller).run_sync("q").text == "ann"
-
-
-def test_what_needs_no_loop_starts_none() -> None:
-    """A cascade of rules alone is answered in the caller's thread."""
-
-    class Here:
-        name = "here"
-        gives: frozenset[str] = frozenset()
-
-        def answer(self, request: Request) -> Reply:
-            return Reply(threading.current_thread().name)
-
-        async def complete(self, request: Request) -> Reply:
-            raise AssertionError
-
-    assert one(Here()).run_sync("q").text == threading.current_thread().name
 
 
 def test_cancelling_a_run_cancels_its_call() -> None:
@@ -217,3 +154,13 @@ def test_an_answer_comes_within_the_deadline_however_much_is_asked() -> None:
 
     answer = run_virtual(one(backend, gate=All(3)).run("q", budget=Budget(deadline=3.0)))
     assert (answer.latency, answer.degraded, answer.text) == (3.0, "deadline", "x")
+
+
+def test_a_cancelled_call_began_when_it_was_started() -> None:
+    """The loser of a hedge stands in the trace from its beginning to its end."""
+    tiers = (ScriptedBackend(Slow(10.0, "late"), name="a"), ScriptedBackend(Slow(1.0, "quick"), name="b"))
+    clock = FakeClock()
+    clock.now = 7.0
+    answer = run_virtual(Cascade(*tiers, hedge=Hedge(after=2.0), prices=NO_PRICES).run("q"), clock)
+    loser = next(call for call in answer.calls if call.label == "a/answer")
+    assert (loser.started, loser.latency) == (0.0, 3.0)

@@ -26,7 +26,7 @@ __all__ = [
 
 def instant(backend: Backend) -> Callable[[Request], Reply | None] | None:
     """How to ask a backend that needs no I/O; None if this one does."""
-    answer: Any = getattr(backend, "answer", None)
+    answer: Callable[[Request], Reply | None] | None = getattr(backend, "answer", None)
     return answer if callable(answer) else None
 
 

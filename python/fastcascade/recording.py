@@ -2,19 +2,23 @@
 
 A recording holds the outcome of every call of a run by its label. Replaying it under other thresholds or another
 policy gives the answer that these would have given, as long as they ask for nothing that was not recorded.
-`record` runs all tiers, all samples and all judges, so that any threshold can be tried afterwards.
+`record` runs all tiers, all samples and all judges, so that any threshold can be tried afterwards. A call is known
+by its name alone (tier, purpose, number): what it is asked in a replay is taken to be what it was asked then.
 
 Time is the recorded time: a call takes as long as it did, so timeouts, hedges and deadlines fall as they would have.
+When the pieces of a stream came is not recorded, but for the last of them: in a replay they all come with it. So a
+stream that took longer in all than a tier's timeout is in a replay a timeout, though its first piece was in time.
 """
 
 import asyncio
-import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from fastcascade.answers import Answer
+from fastcascade.answers import Answer, Entrance
+from fastcascade.asking import is_enough
 from fastcascade.drive import Driver
 from fastcascade.effects import (
     Call,
@@ -31,10 +35,10 @@ from fastcascade.effects import (
     Start,
     Wait,
 )
-from fastcascade.errors import ConfigError, Failure
+from fastcascade.errors import ConfigError, Failure, NoAnswer
 from fastcascade.messages import Budget, Reply, Request
 from fastcascade.policies import Everything
-from fastcascade.records import dump, load
+from fastcascade.records import load, read_lines, write_line
 from fastcascade.streaming import pieces
 
 if TYPE_CHECKING:
@@ -42,67 +46,80 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "Replayer", "record", "replay"]
 
-NO_BOUNDS = Budget(deadline=None)
+NO_BOUNDS: Final = Budget(deadline=None)
+CANCELLED: Final = Failure("cancelled", "not wanted any more")
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One request, and what came of each call that was made for it."""
+    """One request, what came of each call that was made for it, and where it entered the ladder.
+
+    Without an entrance (`dataclasses.replace(recording, entrance=None)`) a replay asks the lanes anew.
+    """
 
     request: Request
     outcomes: Mapping[str, Outcome]
+    entrance: Entrance | None = None
 
     @classmethod
     def of(cls, answer: Answer | Mapping[str, Any]) -> Self:
         """Take it from an answer, or from the trace of one."""
         if isinstance(answer, Answer):
-            return cls(answer.request, answer.outcomes)
+            return cls(answer.request, answer.outcomes, answer.entrance)
         try:
-            held = {label: load(outcome) for label, outcome in answer["outcomes"].items()}
-            return cls(load(answer["request"]), held)
-        except (KeyError, AttributeError) as error:
+            outcomes = {label: load(outcome) for label, outcome in answer["outcomes"].items()}
+            request, entrance = load(answer["request"]), load(answer.get("entrance"))
+        except (KeyError, AttributeError, TypeError) as error:
             msg = f"this is no trace of an answer: it lacks {error}"
             raise ConfigError(msg) from None
+        if not isinstance(request, Request) or not isinstance(entrance, Entrance | None):
+            raise ConfigError("this is no trace of an answer: its request or its entrance is something else")
+        return cls(request, outcomes, entrance)
 
     @staticmethod
     def save(recordings: "Iterable[Recording]", path: str | Path) -> None:
         """Write recordings as JSON, one to a line."""
-        lines = (
-            json.dumps({"request": dump(each.request), "outcomes": dump(each.outcomes)}, ensure_ascii=False)
-            for each in recordings
-        )
-        Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        with Path(path).open("w", encoding="utf-8", newline="\n") as file:
+            for each in recordings:
+                held = {"request": each.request, "entrance": each.entrance, "outcomes": each.outcomes}
+                file.write(write_line(held))
 
     @classmethod
     def load(cls, path: str | Path) -> "list[Recording]":
         """Read them back."""
         found = []
-        for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-            if line.strip():
-                try:
-                    found.append(cls.of(json.loads(line)))
-                except ValueError as error:
-                    msg = f"{path}, line {number}: {error}"
-                    raise ConfigError(msg) from None
+        for number, held in read_lines(path):
+            try:
+                found.append(cls.of(held))
+            except ValueError as error:
+                msg = f"{path}, line {number}: {error}"
+                raise ConfigError(msg) from None
         return found
 
 
 def replay(
     cascade: "Cascade", recorded: Answer | Mapping[str, Any] | Recording, /, *, streaming: bool = False
 ) -> Answer:
-    """The answer that this cascade would have given. A call that was not recorded comes to a failure, kind missing."""
+    """The answer that this cascade would have given. A call that was not recorded comes to a failure, kind missing.
+
+    The request enters where it did: lanes and sessions are not asked.
+    """
     recording = recorded if isinstance(recorded, Recording) else Recording.of(recorded)
-    return Replayer(recording.outcomes).run(cascade.flow(recording.request, 0.0, streaming=streaming, replaying=True))
+    flow = cascade.flow(recording.request, streaming=streaming, replaying=True, entrance=recording.entrance)
+    return Replayer(recording.outcomes).run(flow)
 
 
 async def record(cascade: "Cascade", request: Request, /) -> Recording:
-    """Ask every tier, take every sample and every judge's word, whatever the first of them says."""
-    unbound = replace(request, budget=NO_BOUNDS)
+    """Ask every tier that it may use, take every sample and every judge's word, whatever the first of them says."""
     driver = Driver(full=True, clock=asyncio.get_running_loop().time)
-    flow = cascade.adjusted(policy=Everything()).flow(unbound, driver.clock(), replaying=True)
-    answer = await driver.run(flow)
+    every = cascade.adjusted(policy=Everything())
+    every.hedge = None  # a race would end before the slower of two has replied
+    try:
+        answer = await driver.run(every.flow(replace(request, budget=NO_BOUNDS), driver.clock(), replaying=True))
+    except NoAnswer as error:
+        answer = error.answer
     # The route that was found for it is kept: finding it anew would need the embedder.
-    return Recording(replace(answer.request, budget=request.budget), answer.outcomes)
+    return Recording(replace(answer.request, budget=request.budget), answer.outcomes, answer.entrance)
 
 
 class Replayer:
@@ -132,80 +149,122 @@ class Replayer:
         """What came of an effect."""
         match effect:
             case Call(label=label, timeout=timeout) | Check(label=label, timeout=timeout):
-                return self._at(self._lasting(label, timeout))
+                self.asked.append(label)
+                return self._at(self._lasting(label, timeout, self.now))
             case Gather(calls, enough):
                 return self._gathered(calls, enough)
             case Start(call):
-                self._recorded(call.label)
-                return self._plain(Handle(call, self.now))
+                self.asked.append(call.label)
+                return self._instant(Handle(call, started=self.now))
             case Wait(handles, timeout):
                 return self._waited(handles, timeout)
             case Cancel(handle):
-                handle.outcome = Outcome(None, Failure("cancelled", "not wanted any more"), handle.task, self.now)
-                return self._plain(None)
+                coming = self._coming(handle.call, handle.started)
+                late = coming.ended > self.now
+                handle.outcome = Outcome(None, CANCELLED, handle.started, self.now) if late else coming
+                return self._instant(None)
             case Open(call):
-                return self._plain(Handle(call, self._stream(call.label)))
-            case Next(handle):
-                following: Outcome = next(handle.task)
-                return following
+                self.asked.append(call.label)
+                return self._instant(Handle(call, self._stream(call.label, self.now), self.now))
+            case Next(handle, timeout):
+                return self._next(handle.task, timeout)
             case Emit(deltas):
                 self.emitted.extend(deltas)
-                return self._plain(None)
+                return self._instant(None)
             case Close():
-                return self._plain(None)
+                return self._instant(None)
 
-    def _plain(self, value: Any) -> Outcome:
+    def _instant(self, value: Any) -> Outcome:
         return Outcome(value, None, self.now, self.now)
-
-    def _recorded(self, label: str) -> Outcome:
-        self.asked.append(label)
-        return self._find(label)
-
-    def _find(self, label: str) -> Outcome:
-        missing = Failure("missing", f"nothing was recorded for {label}; record all tiers first")
-        return self.outcomes.get(label) or Outcome(None, missing)
-
-    def _lasting(self, label: str, timeout: float | None, began: float | None = None) -> Outcome:
-        """The outcome, moved to the replayer's time; a timeout where it would have taken longer than it may."""
-        held = self._recorded(label) if began is None else self._find(label)
-        began = self.now if began is None else began
-        took = held.ended - held.started
-        if timeout is not None and took > timeout:
-            return Outcome(None, Failure("timeout", f"no answer within {timeout:g} s"), began, began + timeout)
-        return Outcome(held.value, held.failure, began, began + took)
 
     def _at(self, outcome: Outcome) -> Outcome:
         self.now = max(self.now, outcome.ended)
         return outcome
 
+    def _found(self, label: str) -> Outcome:
+        return self.outcomes.get(label) or Outcome(None, _missing(f"nothing was recorded for {label}"))
+
+    def _lasting(self, label: str, timeout: float | None, began: float) -> Outcome:
+        """The outcome, moved to the replayer's time: a timeout where it took longer than it may."""
+        held = self._found(label)
+        took = held.ended - held.started
+        if timeout is not None and took > timeout:
+            return _timed_out(began, timeout)
+        if held.failure is None:
+            return Outcome(held.value, None, began, began + took)
+        return Outcome(None, _unknown(label, held) or held.failure, began, began + took)
+
+    def _coming(self, call: Call, began: float) -> Outcome:
+        """As `_lasting`; but one that was cancelled when it was recorded was still under way, and comes last."""
+        coming = self._lasting(call.label, call.timeout, began)
+        if self._found(call.label).failure == CANCELLED:
+            coming.ended = inf
+        return coming
+
     def _gathered(self, calls: tuple[Call, ...], enough: Any) -> Outcome:
         """The outcomes in the order in which they came, until there were enough."""
         began = self.now
-        coming = [self._lasting(call.label, call.timeout) for call in calls]
+        self.asked.extend(call.label for call in calls)
+        coming = [self._coming(call, began) for call in calls]
         outcomes: list[Outcome | None] = [None] * len(calls)
         order = sorted(range(len(calls)), key=lambda place: coming[place].ended)
         for count, place in enumerate(order, 1):
-            outcomes[place] = self._at(coming[place])
+            outcomes[place] = self._at(self._finite(coming[place], calls[place]))
             together = count < len(calls) and coming[order[count]].ended <= self.now
-            if count < len(calls) and not together and enough is not None and enough(outcomes):
+            if count < len(calls) and not together and enough is not None and is_enough(enough, outcomes):
                 break
-        cancelled = Outcome(None, Failure("cancelled", "not wanted any more"), began, self.now)
+        cancelled = Outcome(None, CANCELLED, began, self.now)
         return Outcome([each or cancelled for each in outcomes], None, began, self.now)
 
     def _waited(self, handles: tuple[Handle, ...], timeout: float | None) -> Outcome:
         began = self.now
-        due = [(self._lasting(handle.call.label, handle.call.timeout, handle.task), handle) for handle in handles]
+        due = [(self._coming(handle.call, handle.started), handle) for handle in handles]
         first = min(outcome.ended for outcome, _ in due)
-        self.now = max(self.now, first if timeout is None else min(first, self.now + timeout))
+        if timeout is None and not isfinite(first):
+            due = [(self._finite(outcome, handle.call), handle) for outcome, handle in due]
+            first = min(outcome.ended for outcome, _ in due)
+        self.now = max(began, first if timeout is None else min(first, began + timeout))
         for outcome, handle in due:
             if outcome.ended <= self.now:
                 handle.outcome = outcome
         return Outcome(None, None, began, self.now)
 
-    def _stream(self, label: str) -> Iterator[Outcome]:
-        """A recorded reply as a stream: all of it came at its end, as far as was recorded."""
-        outcome = self._at(self._lasting(label, None))
-        if isinstance(outcome.value, Reply):
-            for delta in pieces(outcome.value):
-                yield Outcome(delta, None, self.now, self.now)
-        yield outcome
+    def _finite(self, coming: Outcome, call: Call) -> Outcome:
+        """What would be waited for without end, ends where the record of it does."""
+        return coming if isfinite(coming.ended) else self._lasting(call.label, call.timeout, coming.started)
+
+    def _stream(self, label: str, began: float) -> Iterator[Outcome]:
+        """A recorded reply as a stream: all of it comes at its end, as far as was recorded."""
+        held = self._found(label)
+        ended = began + (held.ended - held.started)
+        failure = held.failure and (_unknown(label, held) or held.failure)
+        if isinstance(held.value, Reply):
+            for delta in pieces(held.value):
+                yield Outcome(delta, failure, began, ended)
+        yield Outcome(None if failure else held.value, failure, began, ended)
+
+    def _next(self, stream: Iterator[Outcome], timeout: float | None) -> Outcome:
+        following, began = next(stream), self.now
+        until = inf if timeout is None else began + timeout
+        # The pieces of a stream that broke off came before it did: in time, if there was time for any.
+        piece = following.value if following.failure is not None else None
+        if following.ended <= until:
+            found = Outcome(following.value, None if piece else following.failure, began, following.ended)
+        else:
+            found = Outcome(piece, None, began, until) if piece else _timed_out(began, timeout or 0.0)
+        return self._at(found)
+
+
+def _unknown(label: str, held: Outcome) -> Failure | None:
+    """What was given up before it ended cannot be told, where it is now waited for."""
+    if held.failure is None or held.failure.kind != "cancelled":
+        return None
+    return _missing(f"{label} was given up when it was recorded")
+
+
+def _missing(why: str) -> Failure:
+    return Failure("missing", f"{why}; record all tiers first")
+
+
+def _timed_out(began: float, timeout: float) -> Outcome:
+    return Outcome(None, Failure("timeout", f"no answer within {timeout:g} s"), began, began + timeout)

@@ -30,7 +30,7 @@ class Backend(Protocol):
 class Streaming(Protocol):
     """A backend whose replies can be had piece by piece."""
 
-    def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
+    def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply] | AsyncIterator[Delta | Reply | None]:
         """The pieces, then the whole reply as the last item, made of exactly these pieces.
 
         Raises `BackendError`, of kind cut where the wire ended without the provider's own end.
