@@ -363,7 +363,8 @@ def test_requests_share_nothing_that_can_be_changed() -> None:
 
 def test_tools_are_part_of_what_is_sent() -> None:
     """Estimates and quotas count the tools of a request."""
-    assert Request.of("q", tools=(Tool("t", "x" * 2000),)).characters > 2000
+    request = Request.of("q", tools=(Tool("t", "x" * 2000),))
+    assert (request.characters, request.size > 2000) == (1, True)
 
 
 def test_all_that_is_open_is_closed() -> None:

@@ -429,7 +429,7 @@ def specs(draw: st.DrawFn, *, streaming: bool = False, bounded: bool = True) -> 
 
 
 @given(specs(), st.integers(1, 2))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_replay_is_the_live_run_again(spec: Spec, turns: int) -> None:
     """Whatever the tiers, gates, hedges, policies, budgets and sessions: the trace of a run replays to that run."""
     cascade = spec.build()
@@ -439,7 +439,7 @@ def test_a_replay_is_the_live_run_again(spec: Spec, turns: int) -> None:
 
 
 @given(specs(streaming=True))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_replay_is_the_live_stream_again(spec: Spec) -> None:
     """Streams too, broken and stalled ones, and those that a gate lets through or gives up."""
     answer = streamed(spec.build(), "q")
@@ -447,7 +447,7 @@ def test_a_replay_is_the_live_stream_again(spec: Spec) -> None:
 
 
 @given(specs(bounded=False), st.lists(SCORES, min_size=4, max_size=4), SCORES)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_recording_replays_under_any_thresholds(spec: Spec, accepts: list[float], inner: float) -> None:
     """Recorded once, whatever settings are tried: what they give is what a live run with them would have given."""
     recording = run_virtual(record(spec.build(), Request.of("q")))
@@ -473,7 +473,18 @@ class Noting(Replayer):
         return outcome
 
 
-PURPOSES = ("answer", "sample", "sample/1", "sample/2", "judge", "judge.1.2", "judge.2", "judge.2.2", "judge.3")
+PURPOSES = (
+    "answer",
+    "check",
+    "sample",
+    "sample/1",
+    "sample/2",
+    "judge",
+    "judge.1.2",
+    "judge.2",
+    "judge.2.2",
+    "judge.3",
+)
 REPLIES = TEXTS.map(lambda text: Outcome(Reply(text)))
 OUTCOMES = st.one_of(
     REPLIES,
@@ -491,6 +502,13 @@ OUTCOMES = st.one_of(
 )
 
 
+def drawn(data: st.DataObject, label: str, at: int) -> Outcome:
+    """What a call comes to, and after how many seconds."""
+    checks = label.endswith("check")
+    outcome = data.draw(SCORES.map(Outcome) if checks else OUTCOMES)
+    return replace(outcome, ended=late(at, data.draw(SECONDS)))
+
+
 def asked(spec: Spec, turns: list[dict[str, Outcome]], *, streaming: bool) -> list[list[tuple[str, float]]]:
     """What a conversation asks for, turn by turn, and when."""
     cascade = spec.build()
@@ -503,22 +521,19 @@ def asked(spec: Spec, turns: list[dict[str, Outcome]], *, streaming: bool) -> li
 
 
 @given(specs(), st.booleans(), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_decision_sees_what_comes_after_it(spec: Spec, streaming: bool, data: st.DataObject) -> None:
     """Change what one call comes to: all that was asked before that was known is the same, and when it was asked.
 
     In hedges, in what gates ask, in streams, over the turns of a session, and for policies that weigh gain.
     """
     labels = [f"t{place}/{purpose}" for place in range(len(spec.tiers)) for purpose in PURPOSES]
-    turns = [
-        {label: taking(data.draw(OUTCOMES), late(at, data.draw(SECONDS))) for at, label in enumerate(labels)}
-        for _ in range(2)
-    ]
+    turns = [{label: drawn(data, label, at) for at, label in enumerate(labels)} for _ in range(2)]
     before = asked(spec, turns, streaming=streaming)
     turn = data.draw(st.integers(0, 1))
     # Mostly one that was asked for: else nothing may change at all.
     label = data.draw(st.sampled_from([label for label, _ in before[turn]] or labels) | st.sampled_from(labels))
-    changed = taking(data.draw(OUTCOMES), late(len(labels), data.draw(SECONDS)))
+    changed = drawn(data, label, len(labels))
     other = [dict(outcomes) for outcomes in turns]
     other[turn][label] = changed
     after = asked(spec, other, streaming=streaming)
@@ -531,8 +546,3 @@ def test_no_decision_sees_what_comes_after_it(spec: Spec, streaming: bool, data:
     place = [name for name, _ in before[turn]].index(label) + 1
     assert before[turn][:place] == after[turn][:place]
     assert [each for each in before[turn] if each[1] < until] == [each for each in after[turn] if each[1] < until]
-
-
-def taking(outcome: Outcome, seconds: float) -> Outcome:
-    """The same outcome after so many seconds."""
-    return replace(outcome, ended=seconds)

@@ -154,7 +154,7 @@ class Cascade:
             reply, tier, confidence = best.reply, self.tiers[best.position].name, best.score
             degraded = self._shortfall(climb, best, standing)
             if self.sessions is not None and not replaying:
-                tokens = reply.usage.input if reply.usage else climb.request.characters // CHARACTERS_PER_TOKEN
+                tokens = reply.usage.input if reply.usage else climb.request.size // CHARACTERS_PER_TOKEN
                 lost = self.sessions.keep(climb.request, best.position, reply.model or tier, tokens)
         answer = Answer(
             reply,

@@ -130,5 +130,5 @@ class Ledger:
             return tier.estimate(call.request, self.sheet, output=output)
         price = rate_of(call.backend, self.sheet)
         written = tier.expected_output if output is None else output
-        read = call.request.characters // CHARACTERS_PER_TOKEN
+        read = call.request.size // CHARACTERS_PER_TOKEN
         return None if price is None else price.cost(Usage(input=read, output=written))

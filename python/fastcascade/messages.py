@@ -140,14 +140,18 @@ class Request:
 
     @property
     def characters(self) -> int:
-        """How much text is sent: everything a model would read but pictures."""
+        """How long the conversation is: every text in it, and the system's; no pictures."""
         size = sum(len(block.text) for block in self.system)
-        for tool in self.tools:
-            size += len(tool.name) + len(tool.description) + len(str(tool.schema))
         for message in self.messages:
             for block in message.content:
                 size += _size(block)
         return size
+
+    @property
+    def size(self) -> int:
+        """How much text is sent, the tools included: what a reply is estimated to cost by."""
+        tools = (len(tool.name) + len(tool.description) + len(str(tool.schema)) for tool in self.tools)
+        return self.characters + sum(tools)
 
 
 Ask: TypeAlias = str | Message | Sequence[Message | str] | Request

@@ -107,7 +107,7 @@ class Tier:
         """Take from the quotas: how many seconds until there is enough, and the tokens that were reserved."""
         reserved = 0.0
         if self._tokens is not None:
-            tokens = float(request.characters // CHARACTERS_PER_TOKEN + self.expected_output)
+            tokens = float(request.size // CHARACTERS_PER_TOKEN + self.expected_output)
             reserved = min(tokens, self._most_tokens)
             if wait := self._tokens.admit(self.name, cost=reserved):
                 return wait, 0.0
@@ -139,7 +139,7 @@ class Tier:
         written = self.expected_output if output is None else output
         if request.max_tokens is not None:
             written = min(written, request.max_tokens)
-        return price.cost(Usage(input=request.characters // CHARACTERS_PER_TOKEN, output=written))
+        return price.cost(Usage(input=request.size // CHARACTERS_PER_TOKEN, output=written))
 
     def rate(self, sheet: PriceSheet) -> Price | None:
         """What its model costs."""
