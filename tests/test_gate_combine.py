@@ -2,18 +2,23 @@
 
 import math
 import re
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exams import ASKED, Fixed, driven, learned_of
-from fastcascade.effects import Outcome
+from exams import ASKED, Fixed, driven, exam, learned_of
+from fastcascade.effects import Call, Check, Gather, Outcome
 from fastcascade.errors import ConfigError, Failure
 from fastcascade.gates.calibration import Isotonic, Platt, calibrate
-from fastcascade.gates.combine import all_of, any_of, first_decisive, level, unlevel, weighted
-from fastcascade.gates.gate import Gate, Verdict, Watch
+from fastcascade.gates.check import UserCheck
+from fastcascade.gates.combine import Combined, all_of, any_of, first_decisive, level, unlevel, weighted
+from fastcascade.gates.consistency import Consistency
+from fastcascade.gates.gate import Exam, Gate, Judging, Verdict, Watch
 from fastcascade.messages import Delta, Reply, Request, Text
 
 Said = Literal["hold", "commit", "abort"]
@@ -212,6 +217,88 @@ def test_a_score_that_is_none_is_an_abstention(score: float) -> None:
         assert driven(any_of(*gates, every=True))[0].score == 0.9
         assert driven(weighted([(gate, 1) for gate in gates]))[0].score == pytest.approx(0.9)
         assert driven(learned_of(*gates))[0].score is None
+
+
+def nested(members: list[Fixed]) -> list[Combined]:
+    """Combinations of these, and combinations of those."""
+    first, rest = members[0], members[1:] or [members[0]]
+    return [
+        all_of(*members),
+        any_of(*members),
+        first_decisive(*members, reject_below=0.2),
+        weighted([(member, 1) for member in members]),
+        learned_of(*dict.fromkeys(members)),
+        any_of(all_of(*members), first),
+        all_of(first, any_of(*rest), first_decisive(*members)),
+    ]
+
+
+@given(MEMBERS)
+def test_for_a_recording_all_are_asked_and_the_verdict_is_the_same(members: list[Fixed]) -> None:
+    """Nobody is left out, and the word of those that need not have been asked does not count."""
+    recording = replace(exam(Reply("4")), every=True)
+    for gate, plain in zip(nested(members), nested(members), strict=True):
+        wanted, _ = driven(plain)
+        for member in members:
+            member.asked = 0
+        assert driven(gate, where=recording)[0] == wanted
+        assert all(member.asked for member in members)
+
+
+class Breaks(Gate):
+    """Raises, at once or once it has asked."""
+
+    def __init__(self, slow: bool) -> None:
+        self.slow = slow
+
+    def judge(self, exam: Exam, /) -> Judging:
+        if not self.slow:
+            raise ZeroDivisionError
+        return self.late(exam)
+
+    def late(self, exam: Exam) -> Generator[Any, Outcome, Verdict]:
+        yield Call(exam.backend, exam.request, "judge")
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_breaks_beyond_the_verdict_does_not_break_it(slow: bool) -> None:
+    """A member that is asked for the recording alone may fail as it likes; one that is needed is a failure."""
+    recording = replace(exam(Reply("4")), every=True)
+    last = Fixed(Verdict(0.9), slow=True)
+    assert driven(all_of(Fixed(Verdict(0.1)), Breaks(slow), last), where=recording)[0].score == 0.1
+    assert last.asked == 1
+    with pytest.raises(ZeroDivisionError):
+        driven(all_of(Fixed(Verdict(0.9)), Breaks(slow)), where=recording)
+
+
+def purposes(gate: Gate) -> list[str]:
+    """What a gate's calls are for, in order, all of them asked."""
+    judging = gate.judge(replace(exam(Reply("4")), every=True))
+    assert not isinstance(judging, Verdict)
+    found: list[str] = []
+    with suppress(StopIteration):
+        effect = next(judging)
+        while True:
+            assert isinstance(effect, Call | Check | Gather)
+            found += [call.purpose for call in (effect.calls if isinstance(effect, Gather) else (effect,))]
+            effect = judging.send(Outcome([Outcome(Reply("4"))] * 2 if isinstance(effect, Gather) else Reply("4")))
+    return found
+
+
+def test_each_call_of_a_member_says_whose_it_is() -> None:
+    """By its place, whoever else was asked: so that a recording can be replayed under other thresholds."""
+    slow = [Fixed(Verdict(0.4), slow=True) for _ in range(4)]
+    assert purposes(all_of(*slow)) == ["judge", "judge.2", "judge.3", "judge.4"]
+    assert purposes(any_of(all_of(*slow[:2]), slow[2], any_of(all_of(slow[3]), slow[0]))) == [
+        "judge",
+        "judge.1.2",
+        "judge.2",
+        "judge.3",
+        "judge.3.2",
+    ]
+    asks = any_of(Fixed(Verdict(0.1)), UserCheck(lambda *_: 0.2, name="mine"), Consistency(3))
+    assert purposes(asks) == ["check.2", "sample.3", "sample.3"]
 
 
 def test_what_members_need_and_do_is_put_together() -> None:

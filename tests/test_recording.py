@@ -57,7 +57,7 @@ class Everyway(Gate):
 
 def built(accept: float = 0.5) -> Cascade:
     """Two tiers, the lower with a gate that asks in every way."""
-    script = (Reply("first", usage=Usage(3, 4)), "s1", "s2", "judge says")
+    script = (Reply("first", usage=Usage(3, 4)), "s1", Slow(1.0, "s2"), "judge says")
     return Cascade(
         Tier(ScriptedBackend(*script, name="a"), gate=Everyway(), accept=accept),
         Tier(ScriptedBackend(Slow(2.0, "large"), name="b")),
