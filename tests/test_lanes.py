@@ -1,5 +1,6 @@
 """Where a request enters the ladder, and what a conversation remembers."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -17,6 +18,7 @@ from fastcascade import (
     Sessions,
     Tier,
     Usage,
+    replay,
 )
 from fastcascade.answers import Entrance
 from fastcascade.effects import Check, Outcome
@@ -147,6 +149,23 @@ def test_the_meaning_of_a_request_gives_it_a_route() -> None:
     assert [(answer.tier, answer.request.route) for answer in answers] == [("b", "refund"), ("a", "")]
     assert answers[0].entrance == Entrance(1, 1, "route refund")
     assert "lanes/embed" in answers[0].outcomes
+
+
+def test_the_time_it_took_to_find_a_route_is_replayed() -> None:
+    """A replay starts where the live run had come to when it entered: its latency is the same."""
+
+    class Slow(Meanings):
+        """A table that takes its time."""
+
+        async def embed(self, text: str) -> Sequence[float]:
+            await asyncio.sleep(0.5)
+            return await super().embed(text)
+
+    lanes = Lanes(semantic=Slow())  # type: ignore[arg-type]
+    built = Cascade(Tier(ScriptedBackend("a", name="a")), lanes=lanes, prices=NO_PRICES)
+    answer = run_virtual(built.run("money"))
+    again = replay(built, answer.trace())
+    assert (answer.latency, again.latency, again.attempts) == (0.5, 0.5, answer.attempts)
 
 
 def test_an_embedder_that_fails_finds_no_route() -> None:

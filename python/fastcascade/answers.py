@@ -33,11 +33,15 @@ Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Where a request enters the ladder, the highest tier it may reach, and why, if that is not all of the ladder."""
+    """Where a request enters the ladder, the highest tier it may reach, and why, if that is not all of the ladder.
+
+    `after` is how many seconds it took to find that out.
+    """
 
     first: int
     last: int
     why: str = ""
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,26 +162,6 @@ def total(calls: tuple[Spent, ...]) -> float | None:
             return None
         cost += call.cost_usd
     return cost
-
-
-known(
-    Answer,
-    Attempt,
-    Budget,
-    Delta,
-    Entrance,
-    Image,
-    Message,
-    Opaque,
-    Outcome,
-    Reply,
-    Request,
-    Spent,
-    Text,
-    Thinking,
-    Token,
-)
-known(Tool, ToolCall, ToolResult, Usage)
 
 
 known(Answer, Attempt, Budget, Delta, Entrance, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text)

@@ -7,6 +7,7 @@ came of it. `drive.py` does the doing; `recording.py` answers from what was reco
 import asyncio
 import copy
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from fastcascade import drive
@@ -102,6 +103,8 @@ class Cascade:
         # Enter, by what is visible.
         if entrance is None:
             request, entrance = yield from self._enter(request, ledger, replaying=replaying)
+        else:
+            ledger.now = now + entrance.after
         first, last = min(entrance.first, self._top), min(entrance.last, self._top)
 
         # Climb, until the policy is content or the budget is spent.
@@ -141,7 +144,9 @@ class Cascade:
             return request, self._everywhere
         request = yield from self.lanes.find_route(request, ledger)
         sticky = self.sessions.place(request) if self.sessions and not replaying else 0
-        return request, self.lanes.choose(request, self.places, sticky, remember=not replaying)
+        entrance = self.lanes.choose(request, self.places, sticky, remember=not replaying)
+        took = ledger.now - ledger.started
+        return request, replace(entrance, after=took) if took else entrance
 
     def _answer(self, climb: Climb, entrance: Entrance, standing: Standing | None, *, replaying: bool) -> Answer:
         best, ledger = climb.best, climb.ledger

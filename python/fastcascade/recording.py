@@ -106,7 +106,9 @@ def replay(
     """
     recording = recorded if isinstance(recorded, Recording) else Recording.of(recorded)
     flow = cascade.flow(recording.request, streaming=streaming, replaying=True, entrance=recording.entrance)
-    return Replayer(recording.outcomes).run(flow)
+    replayer = Replayer(recording.outcomes)
+    replayer.now = recording.entrance.after if recording.entrance else 0.0
+    return replayer.run(flow)
 
 
 async def record(cascade: "Cascade", request: Request, /) -> Recording:
