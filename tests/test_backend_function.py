@@ -245,7 +245,7 @@ def throws(error: Exception) -> list[Callable[[Request], Any]]:
     ("error", "failure", "message"),
     [
         (ValueError("no such thing"), "bug", "ValueError: no such thing"),
-        (TimeoutError(), "bug", "TimeoutError: "),
+        (TimeoutError(), "timeout", "TimeoutError: "),
         (BackendError("rate_limited", "later", retry_after=3.0), "rate_limited", "later"),
     ],
 )

@@ -406,7 +406,7 @@ BAD = [
     (lambda: tier("a", timeout=0.0), "timeout cannot be 0.0"),
     (lambda: tier("a", quality=-1.0), "quality cannot be -1.0"),
     (lambda: tier("a", temprature=0.5), "takes no 'temprature'; sampling parameters are"),
-    (lambda: tier("a/b"), "name cannot be 'a/b'"),
+    (lambda: Tier(ScriptedBackend("x"), name="a/b"), "name cannot be 'a/b'"),
     (lambda: Hedge(), "a hedge needs"),
     (lambda: Hedge(after=0.0), "after > 0"),
     (lambda: cascade(tier("a")).adjusted(accept={"z": 0.5}), "there is no tier 'z'"),

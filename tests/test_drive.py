@@ -164,3 +164,22 @@ def test_a_cancelled_call_began_when_it_was_started() -> None:
     answer = run_virtual(Cascade(*tiers, hedge=Hedge(after=2.0), prices=NO_PRICES).run("q"), clock)
     loser = next(call for call in answer.calls if call.label == "a/answer")
     assert (loser.started, loser.latency) == (0.0, 3.0)
+
+
+def test_a_thread_has_its_time_though_time_is_virtual() -> None:
+    """In virtual time a plain function in a thread is waited for: no deadline passes meanwhile."""
+    release = threading.Event()
+
+    def slow(request: Request) -> str:
+        release.wait(10)
+        return "done"
+
+    async def main() -> Answer:
+        task = asyncio.ensure_future(one(slow).run("q", budget=Budget(deadline=1.0)))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        release.set()
+        return await task
+
+    answer = run_virtual(main())
+    assert (answer.text, answer.degraded, answer.latency) == ("done", "", 0.0)

@@ -12,6 +12,7 @@ from fastcascade import (
     ConfigError,
     Delta,
     Hedge,
+    Lane,
     Lanes,
     Price,
     PriceSheet,
@@ -26,6 +27,7 @@ from fastcascade import (
     Usage,
 )
 from fastcascade.answers import Answer
+from fastcascade.backends import Anthropic, OpenAI
 from fastcascade.effects import Call, Gather
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict, Watch
 from fastcascade.policies import ExpectedGain
@@ -388,3 +390,86 @@ def test_a_stream_that_never_begins_is_left() -> None:
     """A tier's own timeout covers a stream that stays silent."""
     text, answer = streamed(cascade(tier("a", Stall("x", 0), timeout=2.0), tier("b")))
     assert (text, answer.latency) == ("b says", 2.0)
+
+
+# What a second reading found.
+
+
+@pytest.mark.parametrize("found", [True, None, 0.8, "ok", Verdict("0.9")])  # type: ignore[arg-type]
+def test_what_is_no_verdict_is_an_abstention(found: object) -> None:
+    """A gate that returns something else loses no request."""
+
+    class Odd(Gate):
+        def judge(self, exam: Exam, /) -> Judging:
+            return found  # type: ignore[return-value]
+
+    answer = run_virtual(cascade(tier("a", gate=Odd()), tier("b")).run("q"))
+    assert (answer.tier, answer.attempts[0].verdict) == ("b", "abstain")
+
+
+def test_a_refusal_at_the_top_does_not_replace_an_answer() -> None:
+    """What a lower tier said, though not good enough, is more than a refusal; and a bare refusal is none."""
+    refusal = Reply((), stop="refusal")
+    answer = run_virtual(cascade(tier("a", gate=Says(0.4)), tier("b", refusal)).run("q"))
+    assert (answer.text, answer.degraded) == ("a says", "below threshold")
+    assert run_virtual(cascade(tier("b", refusal), last_resort="Call us.").run("q")).text == "Call us."
+
+
+def test_a_refusal_that_is_all_there_is_says_so() -> None:
+    """Streamed or not, an answer that refuses is marked."""
+    refusal = Reply("I would rather not.", stop="refusal")
+    assert run_virtual(cascade(tier("a", refusal)).run("q")).degraded == "refused"
+    assert streamed(cascade(tier("a", refusal)))[1].degraded == "refused"
+
+
+def test_a_model_with_a_slash_in_its_name_is_a_tier() -> None:
+    """Names such as those of vLLM and OpenRouter need no other name."""
+    assert [one.name for one in cascade(tier("Qwen/Qwen3-8B")).tiers] == ["Qwen:Qwen3-8B"]
+
+
+def test_a_policy_or_a_lane_that_breaks_loses_no_request() -> None:
+    """A policy is stood in for by the threshold, a lane that raises is for nobody, a cost that raises is unknown."""
+
+    class Breaks(Wild):
+        def after(self, standing: object, ladder: object, /) -> int | None:
+            raise ZeroDivisionError("oh")
+
+    class Dear(ScriptedBackend):
+        def cost(self, model: str, usage: Usage) -> float:
+            raise KeyError(model)
+
+    assert run_virtual(cascade(tier("a", gate=Says(0.1)), tier("b"), policy=Breaks()).run("q")).tier == "b"
+    lanes = Lanes([Lane(start="b", match=lambda request: bool(1 / 0))])
+    assert run_virtual(cascade(tier("a"), tier("b"), lanes=lanes).run("q")).tier == "a"
+    answer = run_virtual(cascade(Tier(Dear(PAID, name="a"))).run("q"))
+    assert (answer.tier, answer.cost_usd) == ("a", None)
+
+
+def test_secrets_of_a_function_are_not_repeated() -> None:
+    """What a user's function or gate raises may hold a key: the trace does not."""
+    secret = "sk-proj-abcdef1234567890"
+
+    async def leaks(request: Request) -> str:
+        raise RuntimeError(f"401: incorrect API key provided: {secret}")
+
+    class Leaks(Gate):
+        def judge(self, exam: Exam, /) -> Judging:
+            raise RuntimeError(secret)
+
+    answer = asyncio.run(cascade(Tier(leaks), tier("b", gate=Leaks()), tier("c")).run("q"))
+    assert secret not in str(answer.trace())
+    assert answer.tier == "c"
+
+
+def test_the_sheet_knows_the_default_endpoints_and_no_others() -> None:
+    """A model at its provider is priced; one of the same name elsewhere is not, and its cost is unknown."""
+    pytest.importorskip("genai_prices")
+    openai, claude = pytest.importorskip("openai"), pytest.importorskip("anthropic")
+    sheet = PriceSheet()
+    assert Tier(OpenAI("gpt-4o-mini", api_key="k")).rate(sheet) == sheet.price("gpt-4o-mini")
+    assert Tier(Anthropic("claude-haiku-4-5", api_key="k")).rate(sheet) == sheet.price("claude-haiku-4-5")
+    elsewhere = "http://127.0.0.1:9/v1"
+    assert Tier(OpenAI("gpt-4o-mini", base_url=elsewhere)).rate(sheet) is None
+    assert Tier(OpenAI("gpt-4o-mini", client=openai.AsyncOpenAI(api_key="k", base_url=elsewhere))).rate(sheet) is None
+    client = claude.AsyncAnthropic(api_key="k", base_url=elsewhere)
+    assert Tier(Anthropic("claude-haiku-4-5", client=client)).rate(sheet) is None

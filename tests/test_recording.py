@@ -191,7 +191,7 @@ FOUND = st.recursive(
         st.lists(inner, max_size=2)
         | st.lists(inner, max_size=2).map(tuple)
         | st.dictionaries(OWN, inner, max_size=2)
-        | st.sets(st.integers(), max_size=2)
+        | st.sets(st.integers(), max_size=1)
         | st.builds(Verdict, st.none() | st.floats(0, 1), st.text(max_size=3))
     ),
     max_leaves=4,

@@ -6,6 +6,7 @@ from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any
 
 from fastcascade.backends.backend import Backend, Streaming
+from fastcascade.backends.failures import scrub
 from fastcascade.effects import Call, Check, Outcome
 from fastcascade.errors import BackendError, Failure, FastcascadeError
 from fastcascade.messages import Delta, Reply, Request
@@ -35,12 +36,12 @@ def failure_of(error: Exception | asyncio.CancelledError) -> Failure:
     if isinstance(error, BackendError):
         return error.failure
     if isinstance(error, TimeoutError):
-        return Failure("timeout", str(error) or "no answer in time")
+        return Failure("timeout", scrub(str(error)) or "no answer in time")
     if isinstance(error, FastcascadeError):
-        return Failure("bad_request" if error.fault == "caller" else "bug", str(error))
+        return Failure("bad_request" if error.fault == "caller" else "bug", scrub(str(error)))
     if isinstance(error, asyncio.CancelledError):
         return Failure("bug", "CancelledError: raised by what was called, while nobody had cancelled it")
-    return Failure("bug", f"{type(error).__name__}: {error}")
+    return Failure("bug", scrub(f"{type(error).__name__}: {error}"))
 
 
 def is_cancelled() -> bool:

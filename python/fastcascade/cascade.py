@@ -30,6 +30,7 @@ __all__ = ["Cascade"]
 
 LAST_RESORT: Final = "This cannot be answered right now. Please try again in a moment."
 NO_LANES: Final = Lanes()
+STAND_IN: Final = Threshold()
 
 
 class Cascade:
@@ -126,7 +127,7 @@ class Cascade:
             standing = yield from climb.attempt(position)
             if climb.piped.seen:
                 break  # what the client has seen stands
-            position = self.policy.after(standing, ladder)
+            position = self._next(standing, ladder)
         if climb.ahead:
             yield from climb.finish()
 
@@ -135,6 +136,13 @@ class Cascade:
         if streaming and answer.reply is not None and not climb.piped.seen:
             yield Emit(pieces(answer.reply))
         return answer
+
+    def _next(self, standing: Standing, ladder: Ladder) -> int | None:
+        """What the policy says; one that breaks must not lose the request, and is stood in for by the threshold."""
+        try:
+            return self.policy.after(standing, ladder)
+        except Exception:  # noqa: BLE001 - a user's policy may raise anything
+            return STAND_IN.after(standing, ladder)
 
     def _enter(
         self, request: Request, ledger: Ledger, *, replaying: bool
@@ -185,10 +193,10 @@ class Cascade:
         """In what the answer falls short. A policy that weighs gain against cost may be content with any score."""
         if climb.piped.seen:
             ended = climb.attempts[-1].verdict
-            return ended if ended in ("incomplete", "empty") else ""
+            return ended if ended in ("incomplete", "empty") else _refused(best)
         wanted_more = standing is not None and standing.failed
         if best.accepted and not (self._weighs and wanted_more):
-            return ""
+            return _refused(best)
         return climb.ledger.ran_out or climb.ledger.spent or self._disappointed(wanted_more=wanted_more)
 
     def _disappointed(self, *, wanted_more: bool) -> str:
@@ -281,3 +289,8 @@ class Cascade:
     def __repr__(self) -> str:
         """Show the ladder."""
         return f"Cascade({', '.join(map(repr, self.tiers))}, policy={self.policy!r})"
+
+
+def _refused(best: Best) -> str:
+    """A refusal may be all there is; it is no answer to what was asked, and says so."""
+    return "refused" if best.reply.stop == "refusal" else ""

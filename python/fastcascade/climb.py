@@ -8,6 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 from fastcascade.answers import Attempt, Ended
+from fastcascade.backends.failures import scrub
 from fastcascade.effects import Call, Cancel, Effect, Handle, Outcome, Start, Wait
 from fastcascade.errors import ConfigError, Failure
 from fastcascade.examine import examine
@@ -110,7 +111,7 @@ class Climb:
         try:
             call.request = tier.prepare(self.request, gated=not self._through(position))
         except Exception as error:  # noqa: BLE001 - a user's gate may raise anything
-            return Failure("bug", f"preparing the request failed: {type(error).__name__}: {error}")
+            return Failure("bug", scrub(f"preparing the request failed: {type(error).__name__}: {error}"))
         return self.ledger.open(tier, call, spare=spare)
 
     def _through(self, position: int) -> bool:
@@ -196,7 +197,7 @@ class Climb:
         if self.piped.seen:
             seen = self.piped.verdict or Verdict(None)
             return self._ended(position, began, "accept", score=seen.score, reason=seen.reason, reply=reply)
-        if reply.stop == "refusal" and position < self.last:
+        if reply.stop == "refusal" and (position < self.last or self.best is not None or reply.empty):
             return self._ended(position, began, "escalate", score=0.0, reason="the model refused", reply=reply)
         if gate is None or self._through(position):
             return self._ended(position, began, "accept", reply=reply)

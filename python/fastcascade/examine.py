@@ -4,6 +4,7 @@ from collections.abc import Generator
 from math import isfinite
 from types import GeneratorType
 
+from fastcascade.backends.failures import scrub
 from fastcascade.effects import Call, Check, Effect, Gather, Outcome
 from fastcascade.gates.gate import Exam, Gate, Verdict
 from fastcascade.ledger import Ledger
@@ -18,11 +19,13 @@ def examine(ledger: Ledger, tier: Tier, gate: Gate, exam: Exam) -> Generator[Eff
         judging = gate.judge(exam)
         if isinstance(judging, GeneratorType):
             judging = yield from _through(ledger, tier, judging)
-        verdict = gate.calibrated(judging)  # type: ignore[arg-type] # a generator was run to its end
+        if not isinstance(judging, Verdict):
+            return Verdict(None, f"the gate gave {type(judging).__name__}, not a Verdict")
+        verdict = gate.calibrated(judging)
+        if verdict.score is not None and not (isfinite(verdict.score) and 0.0 <= verdict.score <= 1.0):
+            return Verdict(None, f"the gate gave {verdict.score!r}, which is no score from 0 to 1")
     except Exception as error:  # noqa: BLE001 - a user's gate may raise anything
-        return Verdict(None, f"the gate failed: {type(error).__name__}: {error}")
-    if verdict.score is not None and not (isfinite(verdict.score) and 0.0 <= verdict.score <= 1.0):
-        return Verdict(None, f"the gate gave {verdict.score!r}, which is no score from 0 to 1")
+        return Verdict(None, scrub(f"the gate failed: {type(error).__name__}: {error}"))
     return verdict
 
 

@@ -31,7 +31,7 @@ class Lane:
     """A kind of request, and the tiers it may use. All that is given must hold; texts compare as they stand.
 
     `start` is the tier it enters at, `end` the highest it may reach. `longer_than` and `shorter_than` count the
-    characters sent; `match` is any function of the request.
+    characters sent; `match` is any function of the request, and one that raises does not take it.
     """
 
     start: str = ""
@@ -61,7 +61,12 @@ class Lane:
             return False
         if self.shorter_than is not None and request.characters >= self.shorter_than:
             return False
-        return self.match is None or bool(self.match(request))
+        if self.match is None:
+            return True
+        try:
+            return bool(self.match(request))
+        except Exception:  # noqa: BLE001 - a user's function may raise anything; the lane is then not for this request
+            return False
 
     def __str__(self) -> str:
         """What it is for, in a few words."""

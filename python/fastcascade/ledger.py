@@ -103,7 +103,10 @@ class Ledger:
         cost: float | None = 0.0
         if isinstance(reply, Reply):
             own = call.backend is tier.backend
-            cost = tier.cost(reply, self.sheet) if own else cost_of(call.backend, reply, self.sheet)
+            try:
+                cost = tier.cost(reply, self.sheet) if own else cost_of(call.backend, reply, self.sheet)
+            except Exception:  # noqa: BLE001 - a backend's own sums must not lose a reply that is paid for
+                cost = None
         elif paid:
             cost = self._estimate(tier, call, output=written // CHARACTERS_PER_TOKEN)
         held = self._held.pop(call.label, 0.0)

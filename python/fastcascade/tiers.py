@@ -62,7 +62,7 @@ class Tier:
         whole = hasattr(backend, "complete")
         function = cast("Callable[[Request], Any]", backend)
         self.backend: Backend = cast("Backend", backend) if whole else Function(function)
-        self.name = name or self.backend.name
+        self.name = name or self.backend.name.replace("/", ":")  # a call's label is tier/purpose
         self.gate = gate
         self.accept = accept if accept is not None else (gate.threshold if gate else 0.0)
         self.timeout = timeout
@@ -166,7 +166,9 @@ def rate_of(backend: Backend, sheet: PriceSheet) -> Price | None:
     """What a backend's model costs; None where that is not known."""
     if getattr(backend, "free", False):
         return FREE
-    return getattr(backend, "price", None) or sheet.price(backend.name, provider=getattr(backend, "base_url", None))
+    own: Price | None = getattr(backend, "price", None)
+    listed = getattr(backend, "listed", backend.name)
+    return own or sheet.price(listed, provider=getattr(backend, "provider", None))
 
 
 def cost_of(backend: Backend, reply: Reply, sheet: PriceSheet) -> float | None:
@@ -182,7 +184,7 @@ def cost_of(backend: Backend, reply: Reply, sheet: PriceSheet) -> float | None:
     own: Price | None = getattr(backend, "price", None)
     if own is not None:
         return own.cost(reply.usage)
-    return sheet.cost(reply.model or backend.name, reply.usage, provider=getattr(backend, "base_url", None))
+    return sheet.cost(reply.model or backend.name, reply.usage, provider=getattr(backend, "provider", None))
 
 
 def positions(tiers: tuple[Tier, ...]) -> Mapping[str, int]:

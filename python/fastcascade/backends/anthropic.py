@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Anthropic"]
 
+ANTHROPIC: Final = "https://api.anthropic.com"
 SECRET: Final = ("auth", "cookie", "key", "secret", "token")
 """What the name of a header has in it whose value must not be repeated."""
 END: Final = object()
@@ -74,6 +75,8 @@ class Anthropic:
         self.gives: frozenset[str] = frozenset()
         self.price = price
         self.base_url = base_url
+        given = str(client.base_url) if client is not None and hasattr(client, "base_url") else None
+        self.provider = base_url or given or os.environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC  # whose prices hold
         self._timeout = timeout
         self._headers = dict(headers or {})
         self._style = Style(model, max_tokens, classic, self._sdk.transform_schema)

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from fastcascade.errors import BackendError, ConfigError
+from fastcascade.backends.failures import scrub
+from fastcascade.errors import BackendError, ConfigError, FailureKind
 from fastcascade.messages import Delta, Reply, Request, Text, Thinking, ToolCall
 from fastcascade.prices import Price
 
@@ -202,7 +203,8 @@ class Function:
         return replace(value, model=value.model or self.name, cost_usd=cost)
 
     def _raised(self, error: Exception) -> BackendError:
-        return BackendError("bug", f"{type(error).__name__}: {error}")
+        kind: FailureKind = "timeout" if isinstance(error, TimeoutError) else "bug"
+        return BackendError(kind, scrub(f"{type(error).__name__}: {error}"))
 
     def _unfit(self, value: Any) -> BackendError:
         return self._bug(f"returned {type(value).__name__}, not a text, a Reply, texts or None")

@@ -63,6 +63,9 @@ class LiteLLM:
         self.name = model
         self.gives = frozenset({"logprobs"}) if logprobs else frozenset[str]()
         self.price = price
+        # What the price sheet knows it by: "groq/llama-3" is llama-3 at groq's.
+        before, _, after = model.rpartition("/")
+        self.provider, self.listed = before or None, after
         self._params = params
         secrets = [value for name, value in params.items() if any(word in name.lower() for word in SECRET)]
         hide = partial(scrub, secrets=tuple(value for value in secrets if isinstance(value, str)))

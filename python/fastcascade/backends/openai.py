@@ -1,5 +1,6 @@
 """Any endpoint that speaks chat completions, through OpenAI's own SDK: OpenAI, vLLM, Ollama, Groq and the like."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,7 @@ __all__ = ["OpenAI"]
 
 SECRET: Final = ("auth", "cookie", "key", "secret", "token")
 """What the name of a header has in it whose value must not be repeated."""
+OPENAI: Final = "https://api.openai.com/v1"
 DRAIN: Final = 0.1
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""
 
@@ -72,6 +74,7 @@ class OpenAI:
         self.name = model
         self.gives = frozenset({"logprobs"}) if logprobs else frozenset[str]()
         self.base_url = checked_url(base_url)
+        self.provider = self.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI  # whose prices hold
         self.price = price
         options: dict[str, Any] = {"max_retries": 0}
         if timeout is not None:
@@ -94,7 +97,7 @@ class OpenAI:
         else:
             given = checked_client(client).with_options(**options)
             key = given.api_key
-            self.base_url = str(given.base_url)
+            self.base_url = self.provider = str(given.base_url)
             self._client = lambda: given
         secrets = [value for name, value in (headers or {}).items() if any(word in name.lower() for word in SECRET)]
         hide = partial(scrub, secrets=(*secrets, key) if key != NO_KEY else tuple(secrets))

@@ -7,6 +7,7 @@ from string import Formatter
 from typing import Any, Final, TypeAlias
 
 from fastcascade._core import PatternSet, TextPolicy
+from fastcascade.backends.failures import scrub
 from fastcascade.errors import BackendError, ConfigError, PatternError
 from fastcascade.messages import Reply, Request, Text, Usage
 
@@ -100,7 +101,7 @@ class Rules:
             raise
         except Exception as error:
             msg = f"a rule of {self.name!r} raised {type(error).__name__}: {error}"
-            raise BackendError("bug", msg) from error
+            raise BackendError("bug", scrub(msg)) from error
         if answer is None:
             return None
         if not isinstance(answer, str | Reply):

@@ -9,6 +9,8 @@ from fastcascade.messages import Token
 
 __all__ = ["concluded", "likelihood", "loosely", "name_key", "rating", "scored", "yes_no"]
 
+READ: Final = 500
+"""Characters at each end of a judge's words in which a yes or no is looked for."""
 LEAD: Final = re.compile(
     r"[\W_]*(yes|no)(?![^\W_])(?=[^\S\n]*(?:$|[\n.,;:!*_)\]}\"'`\u2019\u201d\u2013\u2014-]))", re.IGNORECASE
 )
@@ -37,7 +39,7 @@ def yes_no(text: str) -> tuple[bool, int] | None:
     What counts is a yes or no that begins the text and stands for itself, one in capitals that begins a line or
     a clause or follows "is", or one that stands alone at the end; and no other in capitals may speak against it.
     """
-    text = text.translate(WIDE)
+    text = _ends(text.translate(WIDE))
     start = _thought(text)
     found = [*filter(None, [LEAD.match(text, start)]), *PLACED.finditer(text, start)]
     found = found or [*filter(None, [TAIL.search(text, start)])]
@@ -45,6 +47,13 @@ def yes_no(text: str) -> tuple[bool, int] | None:
         return None
     kinds = {each[1].casefold() == "yes" for each in (*found, *LOUD.finditer(text, start))}
     return (kinds.pop(), found[0].start(1)) if len(kinds) == 1 else None
+
+
+def _ends(text: str) -> str:
+    """A text with its middle blanked: a verdict stands at an end, and time must not grow with what a judge says."""
+    if len(text) <= 2 * READ:
+        return text
+    return f"{text[:READ]}{'x' * (len(text) - 2 * READ)}{text[-READ:]}"
 
 
 def likelihood(tokens: tuple[Token, ...], *, yes: bool) -> float | None:
