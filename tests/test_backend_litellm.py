@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fastcascade import Cascade, Price, PriceSheet, Tier
 from fastcascade.backends.litellm import LiteLLM
 from fastcascade.errors import BackendError, ConfigError, Failure
 from fastcascade.messages import (
@@ -273,3 +274,23 @@ def test_leaving_a_stream_closes_its_connection(server: WireServer) -> None:
     server.stream(HELLO, "stall", 2)
     ask(server, how=go)
     assert server.gone.wait(10)
+
+
+@real
+def test_a_model_of_litellms_is_a_tier(server: WireServer) -> None:
+    """Its name with the provider before it makes a tier, and is priced as that provider's or not at all."""
+    server.reply(200, completion("Four"))
+
+    async def go() -> str:
+        model = LiteLLM("openai/small", api_key=KEY, api_base=f"{server.url}/v1")
+        cascade = Cascade(Tier(model))
+        answer = await cascade.run("Two and two?")
+        import litellm  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 # where it is installed
+
+        await litellm.close_litellm_async_clients()
+        return f"{answer.tier}: {answer.text}, {answer.cost_usd}"
+
+    assert asyncio.run(go()) == "openai:small: Four, None"
+    sheet = PriceSheet({"groq/llama-3.3": Price(1.0, 2.0)}, source=None)
+    assert Tier(LiteLLM("groq/llama-3.3", api_key=KEY)).rate(sheet) == Price(1.0, 2.0)
+    assert Tier(LiteLLM("ollama/llama-3.3", api_key=KEY)).rate(sheet) is None
