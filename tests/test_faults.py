@@ -473,3 +473,11 @@ def test_the_sheet_knows_the_default_endpoints_and_no_others() -> None:
     assert Tier(OpenAI("gpt-4o-mini", client=openai.AsyncOpenAI(api_key="k", base_url=elsewhere))).rate(sheet) is None
     client = claude.AsyncAnthropic(api_key="k", base_url=elsewhere)
     assert Tier(Anthropic("claude-haiku-4-5", client=client)).rate(sheet) is None
+
+
+def test_what_a_gate_cost_is_told_apart() -> None:
+    """An attempt knows what its samples and judges cost, beside its answer."""
+    built = cascade(tier("a", PAID, gate=Samples(2), price=DOLLAR))
+    attempt = run_virtual(built.run("q")).attempts[0]
+    assert (attempt.cost_usd, attempt.gate_usd) == (30.0, 20.0)
+    assert run_virtual(cascade(tier("a", PAID, price=DOLLAR)).run("q")).attempts[0].gate_usd == 0.0

@@ -78,6 +78,11 @@ class Attempt:
         return total(self.calls)
 
     @property
+    def gate_usd(self) -> float | None:
+        """What its gate cost: samples, judges, reports; None if that of any is unknown."""
+        return total(tuple(call for call in self.calls if call.label != f"{self.tier}/answer"))
+
+    @property
     def usage(self) -> Usage:
         """Tokens of all its calls, as far as they were reported."""
         return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
