@@ -26,7 +26,20 @@ NOON = 1_445_428_800.0  # Wed, 21 Oct 2015 12:00:00 GMT
         (404, "", "not_found"),
         (408, "", "timeout"),
         (418, "overloaded_error", "bad_request"),
-        (429, "insufficient_quota", "rate_limited"),
+        (402, "", "billing"),
+        (403, "billing_error", "billing"),
+        (429, "insufficient_quota", "billing"),
+        (429, "tokens", "rate_limited"),
+        (409, "", "conflict"),
+        (425, "", "conflict"),
+        (410, "", "not_found"),
+        (400, "model_not_found", "not_found"),
+        (403, "model_not_found", "not_found"),
+        (404, "file_expired", "bad_request"),
+        (400, "content_filter", "bad_request"),
+        (200, "content_filter", "bad_request"),
+        (499, "", "cut"),
+        (501, "", "unsupported"),
         (500, "", "server"),
         (500, "overloaded_error", "overloaded"),
         (503, "", "overloaded"),
@@ -40,8 +53,23 @@ NOON = 1_445_428_800.0  # Wed, 21 Oct 2015 12:00:00 GMT
     ],
 )
 def test_what_a_failure_means(status: int, error_type: str, expected: str) -> None:
-    """The status decides, and the type where the status says that nothing is wrong."""
-    assert failure_kind(status, error_type) == expected
+    """The status decides, unless the type says more than it does, or the status says that nothing is wrong."""
+    assert failure_kind(status, error_type) == failure_kind(status, None, error_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("invalid_request_error", "model_not_found"), "not_found"),
+        (("insufficient_quota", "rate_limit_exceeded"), "billing"),
+        (("billing_error", "organization_on_hold"), "auth"),
+        (("rate_limit_error", None), "rate_limited"),
+        (({"a": 1}, ["content_filter"], 429), "rate_limited"),
+    ],
+)
+def test_the_most_exact_word_counts(words: tuple[object, ...], expected: str) -> None:
+    """Of several words the last that is known decides, and what is no text is passed over."""
+    assert failure_kind(429, *words) == expected
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,14 @@ from fastcascade.errors import (
     FailureKind,
     FastcascadeError,
     IncompleteAnswer,
+    InReview,
     NoAnswer,
     PathError,
     PatternError,
     RequestError,
     RouteConflict,
     RouteError,
+    StoreError,
 )
 from fastcascade.routing import Route
 
@@ -52,8 +54,8 @@ if TYPE_CHECKING:
     from fastcascade.answer_stream import AnswerStream
     from fastcascade.answers import Answer, Attempt, Spent
     from fastcascade.cascade import Cascade
-    from fastcascade.climb import Hedge
     from fastcascade.effects import Outcome
+    from fastcascade.fallbacks.hedge import Hedge
     from fastcascade.lanes import Lane, Lanes, Sessions
     from fastcascade.messages import (
         Budget,
@@ -101,6 +103,7 @@ __all__ = [
     "Hit",
     "Identity",
     "Image",
+    "InReview",
     "IncompleteAnswer",
     "Key",
     "KeyRing",
@@ -133,6 +136,7 @@ __all__ = [
     "Sessions",
     "Spent",
     "Step",
+    "StoreError",
     "Text",
     "TextPolicy",
     "Thinking",
@@ -154,7 +158,7 @@ _LATER = {
     "answer_stream": "AnswerStream",
     "answers": "Answer Attempt Spent",
     "cascade": "Cascade",
-    "climb": "Hedge",
+    "fallbacks.hedge": "Hedge",
     "effects": "Outcome",
     "lanes": "Lane Lanes Sessions",
     "messages": "Budget Delta Image Message Opaque Reply Request Text Thinking Token Tool ToolCall ToolResult Usage",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from fastcascade.effects import Outcome
+from fastcascade.effects import Outcome, Try
 from fastcascade.errors import Failure
 from fastcascade.messages import (
     Block,
@@ -25,10 +25,14 @@ from fastcascade.messages import (
 )
 from fastcascade.records import dump, known
 
-__all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent"]
+__all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent", "Via"]
 
 Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "cancelled", "incomplete"]
 """How a try of a tier ended. `empty` is a tier that had no answer: no rule matched, or nothing was said."""
+
+Via: TypeAlias = Literal["", "cache", "joined", "region", "stale", "static"]
+"""How an answer came: from the ladder; kept, and fresh; from a run that asked the same; from a region behind the
+ladder; kept, and old; made beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,11 @@ class Entrance:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One call: what it was for, and what it took. A cost of None is unknown; `estimated` is from the prompt alone."""
+    """One call: what it was for, and what it took. A cost of None is unknown; `estimated` is from the prompt alone.
+
+    `by` is the instance of a pool that was asked. A label that ends in `~0`, `~1` is that of a try which another took
+    the place of.
+    """
 
     label: str
     model: str
@@ -56,6 +64,7 @@ class Spent:
     started: float
     latency: float
     failure: Failure | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,8 @@ class Attempt:
     @property
     def gate_usd(self) -> float | None:
         """What its gate cost: samples, judges, reports; None if that of any is unknown."""
-        return total(tuple(call for call in self.calls if call.label != f"{self.tier}/answer"))
+        answer = f"{self.tier}/answer"
+        return total(tuple(call for call in self.calls if call.label.partition("~")[0] != answer))
 
     @property
     def usage(self) -> Usage:
@@ -93,7 +103,8 @@ class Answer:
     """A reply that was judged, or the best there was; every attempt, and what it took.
 
     `degraded` is empty, or says in what the answer falls short: "deadline", "money" or "attempts" (what of the
-    budget ran out), "below threshold", "a better tier failed", "incomplete", "empty", "no tier answered".
+    budget ran out), "below threshold", "a better tier failed", "incomplete", "empty", "refused", "stale",
+    "overloaded", "no tier answered". `via` is how it came, if not from a tier in this very run.
     """
 
     reply: Reply | None
@@ -105,6 +116,10 @@ class Answer:
     attempts: tuple[Attempt, ...] = ()
     entrance: Entrance | None = None
     prompt_cache_lost: int = 0  # tokens that another model had cached for this conversation
+    via: Via = ""
+    age: float | None = None  # seconds since an answer that was kept was good
+    ticket: str = ""  # of the review in which a person answers it
+    retry_after: float | None = None  # seconds after which it may be worth asking again, where somebody said so
     outcomes: Mapping[str, Outcome] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -170,4 +185,4 @@ def total(calls: tuple[Spent, ...]) -> float | None:
 
 
 known(Answer, Attempt, Budget, Delta, Entrance, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text)
-known(Thinking, Token, Tool, ToolCall, ToolResult, Usage)
+known(Thinking, Token, Tool, ToolCall, ToolResult, Try, Usage)

@@ -1,36 +1,37 @@
 """The cascade: each request on the cheapest tier that is good enough.
 
-`flow()` is the whole of it, from top to bottom, and does no I/O: it yields what it wants done and is sent what
-came of it. `drive.py` does the doing; `recording.py` answers from what was recorded instead.
+Here are its settings. The way of a request, from top to bottom, is in flow.py: a generator that does no I/O, but yields
+what it wants done and is sent what came of it. `drive.py` does the doing; `recording.py` answers from what was
+recorded instead.
 """
 
 import asyncio
 import copy
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from fastcascade import drive
 from fastcascade.answer_stream import AnswerStream
 from fastcascade.answers import Answer, Entrance
 from fastcascade.backends.backend import Backend
-from fastcascade.climb import Best, Climb, Hedge
-from fastcascade.effects import Effect, Emit, Outcome
-from fastcascade.errors import ConfigError, NoAnswer, RequestError
+from fastcascade.effects import Effect, Outcome
+from fastcascade.errors import ConfigError, RequestError
+from fastcascade.fallbacks.bulkhead import Bulkhead
+from fastcascade.fallbacks.chain import Chain
+from fastcascade.fallbacks.hedge import Hedge
+from fastcascade.fallbacks.latencies import Latencies
+from fastcascade.fallbacks.static import LAST_RESORT, Static
+from fastcascade.flow import started
 from fastcascade.gates.gate import Gate
 from fastcascade.lanes import Lanes, Sessions
-from fastcascade.ledger import Ledger
-from fastcascade.messages import Ask, Budget, Reply, Request
-from fastcascade.policies import Everything, Ladder, Policy, Standing, Threshold
+from fastcascade.messages import Ask, Budget, Request
+from fastcascade.policies import Ladder, Policy, Threshold
 from fastcascade.prices import PriceSheet
-from fastcascade.streaming import pieces
-from fastcascade.tiers import CHARACTERS_PER_TOKEN, Tier, positions
+from fastcascade.tiers import Tier, positions
 
 __all__ = ["Cascade"]
 
-LAST_RESORT: Final = "This cannot be answered right now. Please try again in a moment."
 NO_LANES: Final = Lanes()
-STAND_IN: Final = Threshold()
 
 
 class Cascade:
@@ -43,9 +44,14 @@ class Cascade:
         lanes: where requests enter, by what is visible beforehand.
         sessions: keeps conversations on the tier they have reached.
         hedge: starts the next tier before this one has replied.
+        fallbacks: what is done when a call fails, and when no tier has an answer, in this order:
+            `[Retry(), Region(...), Stale(), Review(desk), Static("...")]`; each is optional.
+        bulkhead: how many requests at once, and how many may wait; those beyond get what costs nothing, at once.
+        refusals: whether a model's refusal goes up to the next tier (the default) or is the answer.
         prices: what models cost; the dated sheet of genai-prices, where it is installed, by default.
         abstain: whether a reply whose gate cannot judge it is escalated (the default) or accepted.
-        last_resort: the text for when no tier has answered; None raises `NoAnswer` instead.
+        last_resort: the text for when nothing else has answered; None raises `NoAnswer` instead. `Static` in
+            `fallbacks` says it with more choice.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default, and is named
@@ -56,28 +62,43 @@ class Cascade:
         lanes: Lanes | None = None,
         sessions: Sessions | None = None,
         hedge: Hedge | None = None,
+        fallbacks: Sequence[Any] = (),
+        bulkhead: Bulkhead | None = None,
+        refusals: Literal["escalate", "accept"] = "escalate",
         prices: PriceSheet | None = None,
         abstain: Literal["escalate", "accept"] = "escalate",
         last_resort: str | None = LAST_RESORT,
     ) -> None:
         """Check that the parts go together."""
-        self.tiers = tuple(tier if isinstance(tier, Tier) else Tier(tier) for tier in tiers)
+        self.chain = Chain.of(fallbacks)
+        if self.chain.static is None and last_resort is not None:
+            self.chain.static = Static(last_resort)
+        self.tiers = self._made_tiers(tiers)
         if not self.tiers:
             raise ConfigError("a cascade needs at least one tier: Cascade(Tier(backend))")
+        self.rungs = self.tiers + self._made_tiers(self.chain.region.backups if self.chain.region else ())
+        positions(self.rungs)
         self.places = positions(self.tiers)
         self.policy = policy or Threshold()
         self.budget = budget or Budget()
         self.lanes = lanes or NO_LANES
         self.lanes.check(self.places)
-        self._top = len(self.tiers) - 1
-        self._everywhere = Entrance(0, self._top)
+        self.top = len(self.tiers) - 1
+        self.everywhere = Entrance(0, self.top)
         self.sessions = sessions
+        self.plain = self.lanes is NO_LANES and sessions is None
         self.hedge = hedge
+        self.spares = hedge.allowance() if hedge is not None else None
+        if hedge is not None and hedge.percentile is not None:
+            for tier in self.tiers:
+                tier.latencies = tier.latencies or Latencies()
+        self.bulkhead = bulkhead
+        self.slots = bulkhead.slots("the cascade") if bulkhead is not None else None
+        self.refusals = refusals
         self.prices = prices or PriceSheet()
-        if not all(tier.price or tier.free for tier in self.tiers):
+        if not all(tier.price or tier.free for tier in self.rungs):
             self.prices.warm()  # reading the sheet takes a fifth of a second: not at the first request
         self.abstain = abstain
-        self.last_resort = last_resort
         self._plan_by(self.policy)
         if self.budget.usd is not None:
             self._check_priced(ConfigError)
@@ -93,120 +114,25 @@ class Cascade:
     ) -> Generator[Effect, Outcome, Answer]:
         """Answer one request: yields effects, is sent their outcomes, returns the answer with its trace.
 
-        `now` is the driver's clock, in seconds. With `replaying`, quotas and sessions are left alone; with an
-        `entrance`, lanes are not asked.
+        `now` is the driver's clock, in seconds. With `replaying`, whatever is remembered (quotas, sessions, what is
+        kept) is left alone; with an `entrance`, lanes are not asked.
         """
-        budget = request.budget or self.budget
-        if request.budget is not None and budget.usd is not None:
+        if request.budget is not None and request.budget.usd is not None:
             self._check_priced(RequestError)
-        ledger = Ledger(budget, self.prices, now, now, counting=not replaying)
-
-        # Enter, by what is visible.
-        if entrance is None:
-            request, entrance = yield from self._enter(request, ledger, replaying=replaying)
-        else:
-            ledger.now = now + entrance.after
-        first, last = min(entrance.first, self._top), min(entrance.last, self._top)
-
-        # Climb, until the policy is content or the budget is spent.
-        climb = Climb(
-            self.tiers,
-            request,
-            ledger,
-            last,
-            streaming=streaming,
-            trusting=self.abstain == "accept",
-            weighing=self._weighs,
-            recording=isinstance(self.policy, Everything),
-            hedge=self.hedge,
-        )
-        ladder = self._estimates(request) if self._weighs else self._ladder
-        position: int | None = self.policy.first(first, last, ladder)
-        standing: Standing | None = None
-        while position is not None and position <= last and not ledger.spent:
-            standing = yield from climb.attempt(position)
-            if climb.piped.seen:
-                break  # what the client has seen stands
-            position = self._next(standing, ladder)
-        if climb.ahead:
-            yield from climb.finish()
-
-        # Answer, with the best there is.
-        answer = self._answer(climb, entrance, standing, replaying=replaying)
-        if streaming and answer.reply is not None and not climb.piped.seen:
-            yield Emit(pieces(answer.reply))
-        return answer
-
-    def _next(self, standing: Standing, ladder: Ladder) -> int | None:
-        """What the policy says; one that breaks must not lose the request, and is stood in for by the threshold."""
-        try:
-            return self.policy.after(standing, ladder)
-        except Exception:  # noqa: BLE001 - a user's policy may raise anything
-            return STAND_IN.after(standing, ladder)
-
-    def _enter(
-        self, request: Request, ledger: Ledger, *, replaying: bool
-    ) -> Generator[Effect, Outcome, tuple[Request, Entrance]]:
-        plain = self.lanes is NO_LANES and self.sessions is None
-        if plain and not (request.min_tier or request.max_tier or request.regenerate):
-            return request, self._everywhere
-        request = yield from self.lanes.find_route(request, ledger)
-        sticky = self.sessions.place(request) if self.sessions and not replaying else 0
-        entrance = self.lanes.choose(request, self.places, sticky, remember=not replaying)
-        took = ledger.now - ledger.started
-        return request, replace(entrance, after=took) if took else entrance
-
-    def _answer(self, climb: Climb, entrance: Entrance, standing: Standing | None, *, replaying: bool) -> Answer:
-        best, ledger = climb.best, climb.ledger
-        lost = 0
-        if best is None:
-            reply = None if self.last_resort is None else Reply(self.last_resort, cost_usd=0.0)
-            tier, confidence = "", None
-            degraded = ledger.spent or ledger.ran_out or "no tier answered"
-        else:
-            reply, tier, confidence = best.reply, self.tiers[best.position].name, best.score
-            degraded = self._shortfall(climb, best, standing)
-            if self.sessions is not None and not replaying:
-                tokens = reply.usage.input if reply.usage else climb.request.size // CHARACTERS_PER_TOKEN
-                lost = self.sessions.keep(climb.request, best.position, reply.model or tier, tokens)
-        answer = Answer(
-            reply,
-            climb.request,
-            tier,
-            confidence,
-            ledger.now - ledger.started,
-            degraded,
-            tuple(climb.attempts),
-            entrance,
-            lost,
-            ledger.outcomes,
-        )
-        if reply is None:
-            tried = "; ".join(
-                f"{each.tier}: {each.error.message if each.error else each.reason}" for each in climb.attempts
-            )
-            msg = f"no tier answered ({tried or degraded})"
-            raise NoAnswer(msg, answer)
-        return answer
-
-    def _shortfall(self, climb: Climb, best: Best, standing: Standing | None) -> str:
-        """In what the answer falls short. A policy that weighs gain against cost may be content with any score."""
-        if climb.piped.seen:
-            ended = climb.attempts[-1].verdict
-            return ended if ended in ("incomplete", "empty") else _refused(best)
-        wanted_more = standing is not None and standing.failed
-        if best.accepted and not (self._weighs and wanted_more):
-            return _refused(best)
-        return climb.ledger.ran_out or climb.ledger.spent or self._disappointed(wanted_more=wanted_more)
-
-    def _disappointed(self, *, wanted_more: bool) -> str:
-        if wanted_more:
-            return "a better tier failed"
-        return "" if self._weighs else "below threshold"
+        run = started(self, request, now, streaming=streaming, replaying=replaying, entrance=entrance)
+        return run.flow()
 
     # Settings.
 
-    def _estimates(self, request: Request | None) -> Ladder:
+    def _made_tiers(self, given: Sequence[Any]) -> tuple[Tier, ...]:
+        tiers = tuple(tier if isinstance(tier, Tier) else Tier(tier) for tier in given)
+        retry, breaker = self.chain.retry, self.chain.breaker
+        if retry is None and breaker is None:
+            return tiers
+        return tuple(tier.through(retry, breaker) for tier in tiers)
+
+    def estimates(self, request: Request | None) -> Ladder:
+        """What is known of the tiers for a request, beforehand."""
         tiers = self.tiers
         return Ladder(
             tuple(tier.name for tier in tiers),
@@ -219,15 +145,15 @@ class Cascade:
         """Follow a policy; one that weighs cost has a `check`, and is told what each request is expected to cost."""
         check = getattr(policy, "check", None)
         self.policy = policy
-        self._weighs = check is not None
+        self.weighs = check is not None
         if check is not None and self.hedge is not None:
             raise ConfigError("a hedge starts the next tier, and a policy that weighs costs may skip it: choose one")
-        self._ladder = self._estimates(None)
+        self.ladder = self.estimates(None)
         if check is not None:
-            check(self._estimates(Request.of("?")))
+            check(self.estimates(Request.of("?")))
 
     def _check_priced(self, error: type[ConfigError | RequestError]) -> None:
-        unpriced = [tier.name for tier in self.tiers if tier.rate(self.prices) is None]
+        unpriced = [tier.name for tier in self.rungs if tier.rate(self.prices) is None]
         if unpriced:
             msg = (
                 f"a budget in money needs the price of every tier, and that of {unpriced[0]!r} is not known; "
@@ -242,6 +168,7 @@ class Cascade:
             msg = f"there is no tier {min(unknown)!r}; there are: {', '.join(self.places)}"
             raise ConfigError(msg)
         other.tiers = tuple(tier.accepting((accept or {}).get(tier.name, tier.accept)) for tier in self.tiers)
+        other.rungs = other.tiers + self.rungs[len(self.tiers) :]
         other._plan_by(policy or self.policy)  # noqa: SLF001 - it is one of us
         return other
 
@@ -278,7 +205,7 @@ class Cascade:
         """Whoever has something to close: backends, those that gates ask, embedders."""
         found: dict[int, Any] = {}
         seen: list[Any] = [self.lanes.semantic]
-        seen += [part for tier in self.tiers for part in (tier.backend, tier.gate)]
+        seen += [part for tier in self.rungs for part in (tier.backend, tier.gate)]
         for thing in seen:
             if hasattr(thing, "aclose"):
                 found[id(thing)] = thing
@@ -289,8 +216,3 @@ class Cascade:
     def __repr__(self) -> str:
         """Show the ladder."""
         return f"Cascade({', '.join(map(repr, self.tiers))}, policy={self.policy!r})"
-
-
-def _refused(best: Best) -> str:
-    """A refusal may be all there is; it is no answer to what was asked, and says so."""
-    return "refused" if best.reply.stop == "refusal" else ""

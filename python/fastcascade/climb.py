@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from fastcascade.answers import Attempt, Ended
 from fastcascade.backends.failures import scrub
 from fastcascade.effects import Call, Cancel, Effect, Handle, Outcome, Start, Wait
-from fastcascade.errors import ConfigError, Failure
+from fastcascade.errors import Failure
 from fastcascade.examine import examine
+from fastcascade.fallbacks.hedge import Hedge
+from fastcascade.fallbacks.retry import Allowance
 from fastcascade.gates.gate import Exam, Gate, Verdict, Watch
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Reply, Request
@@ -19,33 +21,7 @@ from fastcascade.policies import Standing
 from fastcascade.streaming import Piped, pipe
 from fastcascade.tiers import Tier
 
-__all__ = ["Best", "Climb", "Hedge"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hedge:
-    """When to start the next tier before this one has replied: the loser is cancelled, and its cost counted.
-
-    `after` seconds without a reply; and at once where the tier's `quality` says that it is wrong with at least the
-    probability `likely`. Streams are not hedged: two cannot be shown at once.
-    """
-
-    after: float | None = None
-    likely: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what could never be meant."""
-        if self.after is None and self.likely is None:
-            raise ConfigError("a hedge needs `after`, in seconds, or `likely`, a probability, or both")
-        if (self.after is not None and not self.after > 0) or (self.likely is not None and not 0 < self.likely <= 1):
-            msg = f"a hedge needs after > 0 and 0 < likely <= 1, not {self!r}"
-            raise ConfigError(msg)
-
-    def stagger(self, tier: Tier) -> float | None:
-        """Seconds to wait for this tier before the next is started; None is for ever."""
-        if self.likely is not None and tier.quality is not None and 1.0 - tier.quality >= self.likely:
-            return 0.0
-        return self.after
+__all__ = ["Best", "Climb"]
 
 
 @dataclass(slots=True)
@@ -72,6 +48,8 @@ class Climb:
     weighing: bool = False  # whether the policy weighs scores, rather than holding them to a threshold
     recording: bool = False  # whether all that could be asked is asked
     hedge: Hedge | None = None
+    spares: Allowance | None = None  # how many may be hedged
+    standing_by: bool = False  # whether a model's refusal is its answer
     attempts: list[Attempt] = field(default_factory=list)
     best: Best | None = None
     tried: set[int] = field(default_factory=set)
@@ -96,6 +74,8 @@ class Climb:
             call, began = handle.call, handle.started
             outcome = yield from self._await(handle)
         self.ledger.charge(tier, call, outcome, self.piped.characters)
+        if tier.latencies is not None and outcome.failure is None and self.ledger.counting:
+            tier.latencies.add(outcome.ended - outcome.started)
         return (yield from self._judged(position, began, call.request, outcome))
 
     def finish(self) -> Generator[Effect, Outcome, None]:
@@ -124,7 +104,8 @@ class Climb:
             last = self._through(position)
             watch = None if last else self._watch(tier, call.request)
             self.piped = Piped(watch, free=last or tier.gate is None, last=last)
-            return (yield from pipe(self.piped, self.ledger, call, stall=tier.stall))
+            fresh = (lambda: None) if last else (lambda: self._watch(tier, call.request))
+            return (yield from pipe(self.piped, self.ledger, call, stall=tier.stall, watch=fresh))
         if self.hedge is not None and position < self.last:
             return (yield from self._race(tier, call, position, self.hedge))
         return (yield call)
@@ -140,15 +121,17 @@ class Climb:
 
     def _race(self, tier: Tier, call: Call, position: int, hedge: Hedge) -> Generator[Effect, Outcome, Outcome | None]:
         """Start the next tier too, at once or after a while. None if it was faster."""
+        if self.spares is not None:
+            self.spares.deposit(self.ledger.now)
         first: Handle = (yield Start(call)).value
-        wait = hedge.stagger(tier)
+        wait = hedge.stagger(tier.quality, tier.latencies)
         if wait is not None and wait > 0:
             self.ledger.tick((yield Wait((first,), self.ledger.time_left(wait))))
         if wait is None or first.done:
             return (yield from self._await(first))
         following = self.tiers[position + 1]
         spare = Call(following.backend, self.request, "answer", following.timeout)
-        if self._refusal(following, spare, position + 1, spare=True):
+        if not self._granted() or self._refusal(following, spare, position + 1, spare=True):
             return (yield from self._await(first))
         second: Handle = (yield Start(spare)).value
         self.ahead[position + 1] = second
@@ -156,6 +139,9 @@ class Climb:
         if not first.done:
             self.ahead[position] = first
         return first.outcome
+
+    def _granted(self) -> bool:
+        return self.spares is None or self.spares.withdraw(self.ledger.now)
 
     def _overtaken(self, position: int, began: float) -> Generator[Effect, Outcome, Standing]:
         """The tier above replied first: if its reply will do, the one below is not waited for."""
@@ -197,8 +183,9 @@ class Climb:
         if self.piped.seen:
             seen = self.piped.verdict or Verdict(None)
             return self._ended(position, began, "accept", score=seen.score, reason=seen.reason, reply=reply)
-        if reply.stop == "refusal" and (position < self.last or self.best is not None or reply.empty):
-            return self._ended(position, began, "escalate", score=0.0, reason="the model refused", reply=reply)
+        if reply.stop == "refusal" and (ruled := self._on_refusal(position, reply)):
+            score = 0.0 if ruled == "escalate" else None
+            return self._ended(position, began, ruled, score=score, reason="the model refused", reply=reply)
         if gate is None or self._through(position):
             return self._ended(position, began, "accept", reply=reply)
         bar = None if self.weighing else tier.accept
@@ -220,6 +207,12 @@ class Climb:
         if piped.seen:
             return self._ended(position, began, "incomplete", reply=piped.partial(), error=outcome.failure)
         return self._ended(position, began, "failed", error=outcome.failure)
+
+    def _on_refusal(self, position: int, reply: Reply) -> Ended | None:
+        """What a refusal comes to. One that is all there is goes to the gate, as any reply does."""
+        if self.standing_by and not reply.empty:
+            return "accept"
+        return "escalate" if position < self.last or self.best is not None or reply.empty else None
 
     def _ruling(self, tier: Tier, verdict: Verdict) -> Ended:
         if verdict.score is None:

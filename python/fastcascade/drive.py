@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
 from fastcascade.answers import Answer
@@ -25,23 +25,32 @@ from fastcascade.effects import (
     Next,
     Open,
     Outcome,
+    Sleep,
+    Spawn,
     Start,
     Wait,
 )
-from fastcascade.errors import Failure
+from fastcascade.errors import BackendError, Failure
 from fastcascade.messages import Delta, Reply, Request
-from fastcascade.patience import GRACE, Limit, stop
+from fastcascade.notices import log
+from fastcascade.patience import GRACE, Limit, asleep, stop, waited
+from fastcascade.signals import Signal
 
 __all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 
 T = TypeVar("T")
-Flow: TypeAlias = Generator[Effect, Outcome, Answer]
+Flow: TypeAlias = Generator[Effect, Outcome, T]
+
+CLOSED: Final = Failure("cancelled", "not wanted any more")
+
+_beside: set[asyncio.Task[Any]] = set()
+"""Flows that run beside others: a loop by itself would forget them."""
 
 
 class Flows(Protocol):
     """What starts a flow."""
 
-    def __call__(self, request: Request, now: float, /, *, streaming: bool = False) -> Flow:
+    def __call__(self, request: Request, now: float, /, *, streaming: bool = False) -> Flow[Answer]:
         """The flow of one request, which begins now."""
         ...
 
@@ -81,9 +90,9 @@ class Driver:
         self.clock = clock or time.monotonic
         self._full = full
         self._tasks: set[asyncio.Task[Outcome]] = set()
-        self._open: dict[int, AsyncIterator[Any]] = {}
+        self._open: dict[int, Handle] = {}
 
-    async def run(self, flow: Flow, effect: Effect | None = None) -> Answer:
+    async def run(self, flow: Flow[T], effect: Effect | None = None) -> T:
         """Do effects until the flow returns; `effect` is one that it has asked for already."""
         try:
             if effect is None:
@@ -91,12 +100,11 @@ class Driver:
             while True:
                 effect = flow.send(await self.perform(effect))
         except StopIteration as done:
-            answer: Answer = done.value
-            return answer
+            return done.value  # type: ignore[no-any-return]
         finally:
             await self._end(flow)
 
-    async def stream(self, flow: Flow) -> AsyncGenerator[Delta | Answer, None]:
+    async def stream(self, flow: Flow[Answer]) -> AsyncGenerator[Delta | Answer, None]:
         """As `run`, giving out what the flow emits, and the answer last."""
         try:
             effect = next(flow)
@@ -114,10 +122,22 @@ class Driver:
             await self._end(flow)
         yield answer
 
+    async def items(self, call: Call) -> AsyncGenerator[Delta | Reply | None, None]:
+        """One call as a stream, with no flow around it."""
+        try:
+            opened = await self.perform(Open(call))
+            while True:
+                outcome = opened if opened.failure is not None else await self.perform(Next(opened.value))
+                if outcome.failure is not None:
+                    raise BackendError.of(outcome.failure)
+                yield outcome.value
+                if type(outcome.value) is not Delta:
+                    return
+        finally:
+            await self._stop_all()
+
     async def perform(self, effect: Effect) -> Outcome:
         """Do one effect."""
-        if type(effect) is Call:
-            return await self._call(effect)
         return await self._PERFORM[type(effect)](self, effect)
 
     def at_once(self, answer: Callable[[Request], Reply | None], request: Request) -> Outcome:
@@ -129,18 +149,36 @@ class Driver:
             return Outcome(None, failure_of(error), started, self.clock())
 
     async def _call(self, call: Call) -> Outcome:
+        asking = getattr(call.backend, "asking", None)
+        if asking is not None:
+            return await self._within(asking(call, self.clock()))
         answer = instant(call.backend)
         if answer is not None:
             return self.at_once(answer, call.request)
-        return await self._timed(completed, call, call.timeout)
+        return await self._timed(completed, call, call.timeout, call.until)
 
-    async def _timed(self, ask: Callable[[T], Awaitable[Any]], what: T, seconds: float | None) -> Outcome:
+    async def _within(self, flow: Flow[Outcome]) -> Outcome:
+        """Run the flow of one call, such as a pool's. Whatever it started is stopped when it ends."""
+        try:
+            effect = next(flow)
+            while type(effect) is Call:
+                effect = flow.send(await self._call(effect))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        except BaseException:
+            flow.close()
+            raise
+        return await Driver(full=self._full, clock=self.clock).run(flow, effect)
+
+    async def _timed(
+        self, ask: Callable[[T], Awaitable[Any]], what: T, seconds: float | None, until: Signal | None = None
+    ) -> Outcome:
         started = self.clock()
         try:
-            if seconds is None:
+            if seconds is None and until is None:
                 value = await ask(what)
             else:
-                with Limit(seconds):
+                with Limit(seconds, until):
                     value = await ask(what)
         except asyncio.CancelledError as error:
             if is_cancelled():
@@ -173,12 +211,11 @@ class Driver:
 
     async def _start(self, start: Start) -> Outcome:
         now = self.clock()
-        return Outcome(Handle(start.call, self._begin(self._call(start.call)), started=now), None, now, now)
+        return Outcome(Handle(start.call, self._begin(self.perform(start.call)), started=now), None, now, now)
 
     async def _wait(self, wait: Wait) -> Outcome:
         started = self.clock()
-        tasks = [handle.task for handle in wait.handles]
-        await asyncio.wait(tasks, timeout=wait.timeout, return_when=asyncio.FIRST_COMPLETED)
+        await waited([handle.task for handle in wait.handles], wait.timeout, wait.until)
         for handle in wait.handles:
             if handle.task.done():
                 handle.outcome = self._outcome(handle.task, handle.started)
@@ -192,27 +229,62 @@ class Driver:
         handle.outcome = self._outcome(handle.task, handle.started)
         return Outcome(None, None, started, self.clock())
 
+    async def _sleep(self, sleep: Sleep) -> Outcome:
+        started = self.clock()
+        given = await asleep(sleep.seconds, sleep.until)
+        return Outcome(given, None, started, self.clock())
+
+    async def _spawn(self, spawn: Spawn) -> Outcome:
+        now = self.clock()
+        beside: Coroutine[Any, Any, Any] = Driver(clock=self.clock).run(spawn.flow(now))
+        # In a context of its own, and in no driver's list: it goes on when this flow has ended.
+        task = asyncio.get_running_loop().create_task(beside)
+        _beside.add(task)
+        task.add_done_callback(_forgotten)
+        return Outcome(None, None, now, now)
+
     async def _open_stream(self, opening: Open) -> Outcome:
         now = self.clock()
+        asked = getattr(opening.call.backend, "opening", None)
+        if asked is not None:
+            return await self._opened_within(asked(opening.call, now, opening.after))
         try:
             stream = opened(opening.call.backend, opening.call.request)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
             return Outcome(None, failure_of(error), now, self.clock())
-        self._open[id(stream)] = stream
-        return Outcome(Handle(opening.call, stream, started=now), None, now, now)
+        handle = Handle(opening.call, stream, started=now)
+        self._open[id(stream)] = handle
+        return Outcome(handle, None, now, now)
+
+    async def _opened_within(self, flow: Flow[Outcome]) -> Outcome:
+        """Run the flow that opens a stream of a pool's. The stream itself stays open when the flow ends."""
+        try:
+            effect = next(flow)
+            while True:
+                effect = flow.send(await self.perform(effect))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            flow.close()
 
     async def _next(self, following: Next) -> Outcome:
-        stream: AsyncIterator[Any] = following.handle.task
-        outcome = await self._timed(piece, stream, following.timeout)
+        handle = following.handle
+        if handle.outcome is not None:  # the first piece, which was waited for before the stream was given out
+            outcome, handle.outcome = handle.outcome, None
+            return outcome
+        outcome = await self._timed(piece, handle.task, following.timeout, handle.call.until)
         if outcome.failure is not None or type(outcome.value) is not Delta:
-            await self._shut(stream)
+            await self._shut(handle.task)
             outcome.ended = self.clock()
+            handle.settle(outcome)
         return outcome
 
     async def _close(self, closing: Close) -> Outcome:
         started = self.clock()
         await self._shut(closing.handle.task)
-        return Outcome(None, None, started, self.clock())
+        ended = self.clock()
+        closing.handle.settle(Outcome(None, CLOSED, started, ended))
+        return Outcome(None, None, started, ended)
 
     def _begin(self, work: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
         task = asyncio.get_running_loop().create_task(work)
@@ -239,7 +311,7 @@ class Driver:
             if is_cancelled():
                 raise
 
-    async def _end(self, flow: Flow) -> None:
+    async def _end(self, flow: Flow[Any]) -> None:
         """End a flow, and whatever it has under way."""
         try:
             flow.close()
@@ -251,16 +323,28 @@ class Driver:
         try:
             await stop(self._tasks)
         finally:
-            for stream in list(self._open.values()):
-                await self._shut(stream)
+            for handle in list(self._open.values()):
+                started = self.clock()
+                await self._shut(handle.task)
+                handle.settle(Outcome(None, CLOSED, started, self.clock()))
 
     _PERFORM: ClassVar[dict[type, Callable[[Any, Any], Coroutine[Any, Any, Outcome]]]] = {
+        Call: _call,
         Check: _check,
         Gather: _gather,
         Start: _start,
         Wait: _wait,
         Cancel: _cancel,
+        Sleep: _sleep,
+        Spawn: _spawn,
         Open: _open_stream,
         Next: _next,
         Close: _close,
     }
+
+
+def _forgotten(task: "asyncio.Task[Any]") -> None:
+    """End of a flow that ran beside others. Nobody waits for it, so that its errors would be heard by nobody."""
+    _beside.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("work in the background failed: %s", type(error).__name__)

@@ -3,11 +3,12 @@
 `flow()` yields effects and is sent outcomes; a driver (drive.py) does the I/O in between. Nothing in here runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastcascade.errors import Failure
+from fastcascade.signals import Signal
 
 if TYPE_CHECKING:
     from fastcascade.backends.backend import Backend
@@ -25,19 +26,37 @@ __all__ = [
     "Next",
     "Open",
     "Outcome",
+    "Sleep",
+    "Spawn",
     "Start",
+    "Try",
     "Wait",
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a call that another try took the place of: who was asked, and what came of it."""
+
+    by: str
+    started: float
+    ended: float
+    failure: Failure
+
+
 @dataclass(slots=True)
 class Outcome:
-    """What came of an effect: a value or a failure, and when it began and ended on the driver's clock (seconds)."""
+    """What came of an effect: a value or a failure, and when it began and ended on the driver's clock (seconds).
+
+    `by` is the instance of a pool that it came from, `tries` are those that came to nothing before.
+    """
 
     value: Any = None
     failure: Failure | None = None
     started: float = 0.0
     ended: float = 0.0
+    by: str = ""
+    tries: tuple[Try, ...] = ()
 
 
 @dataclass(slots=True)
@@ -45,7 +64,9 @@ class Call:
     """Ask a backend. Comes to a `Reply`, or to None from a backend that has no answer (a rule set, a function).
 
     `purpose` says what for: answer, sample, judge, report. `label` is given by the flow: it is the call's name in
-    the trace and in a recording.
+    the trace and in a recording. `again`, asked with the time before each further try that a pool makes of it, says
+    why the request's budget is against it, if it is. `until` is a signal that ends it, with a failure of kind
+    connection: whoever is asked was found dead.
     """
 
     backend: "Backend"
@@ -53,6 +74,8 @@ class Call:
     purpose: str = "answer"
     timeout: float | None = None
     label: str = ""
+    again: "Callable[[Call, float], Failure | None] | None" = None
+    until: Signal | None = None
 
 
 @dataclass(slots=True)
@@ -84,32 +107,62 @@ class Gather:
 
 @dataclass(slots=True, eq=False)
 class Handle:
-    """A call that was started and not waited for. The driver keeps what it needs in `task`."""
+    """A call that was started and not waited for, or a stream. The driver keeps what it needs in `task`.
 
-    call: Call
+    Of a stream from a pool `ending` is told how it ended, and `tries` is where to go on from, should it break off.
+    """
+
+    call: Any  # a Call, or a Check
     task: Any = None
     started: float = 0.0
     outcome: Outcome | None = None
+    ending: Callable[[Outcome], object] | None = None
+    tries: Any = None
 
     @property
     def done(self) -> bool:
         """Whether its outcome is there."""
         return self.outcome is not None
 
+    def settle(self, outcome: Outcome) -> None:
+        """Say how a stream ended; only the first word counts."""
+        if self.ending is not None:
+            ending, self.ending = self.ending, None
+            ending(outcome)
+
 
 @dataclass(slots=True)
 class Start:
     """Start a call and go on. Comes to a `Handle`."""
 
-    call: Call
+    call: Call | Check
 
 
 @dataclass(slots=True)
 class Wait:
-    """Wait until one of these is done, or for `timeout` seconds. Comes to None; each done handle has its outcome."""
+    """Wait until one of these is done, or for `timeout` seconds, or until a signal is given.
+
+    Comes to None; each done handle has its outcome.
+    """
 
     handles: tuple[Handle, ...]
     timeout: float | None = None
+    until: Signal | None = None
+
+
+@dataclass(slots=True)
+class Sleep:
+    """Wait for so many seconds, or until a signal is given. Comes to whether it was."""
+
+    seconds: float | None
+    until: Signal | None = None
+
+
+@dataclass(slots=True)
+class Spawn:
+    """Run a flow, made with the time it begins at, beside this one: nobody waits for it. Comes to None at once."""
+
+    flow: "Callable[[float], Generator[Effect, Outcome, Any]]"
 
 
 @dataclass(slots=True)
@@ -121,9 +174,13 @@ class Cancel:
 
 @dataclass(slots=True)
 class Open:
-    """Begin a reply as a stream. Comes to a `Handle` for `Next` and `Close`."""
+    """Begin a reply as a stream. Comes to a `Handle` for `Next` and `Close`.
+
+    `after` is the handle of a stream of the same call that broke off, where a pool is to go on from there.
+    """
 
     call: Call
+    after: Handle | None = None
 
 
 @dataclass(slots=True)
@@ -151,4 +208,4 @@ class Emit:
     deltas: "tuple[Delta, ...]"
 
 
-Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Open | Next | Close | Emit
+Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Sleep | Spawn | Open | Next | Close | Emit

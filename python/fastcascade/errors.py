@@ -9,6 +9,8 @@
     +-- RequestError(ValueError)     the caller's
     |   +-- PathError                a path that is refused as it stands
     +-- BackendError                 a backend that has no reply to give; the cascade acts on its `failure`
+    +-- StoreError                   a store that cannot be reached, is full, or holds what cannot be read
+    +-- InReview                     a wrapped function's answer that a person is to give; it has the ticket
     +-- AnswerError                  an answer that cannot be had whole; it holds the answer with its trace
         +-- NoAnswer                 no tier answered, and there is no last resort
         +-- IncompleteAnswer         a stream that broke after the client had seen its beginning
@@ -31,6 +33,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "FastcascadeError",
+    "InReview",
     "IncompleteAnswer",
     "NoAnswer",
     "PathError",
@@ -38,6 +41,7 @@ __all__ = [
     "RequestError",
     "RouteConflict",
     "RouteError",
+    "StoreError",
 ]
 
 
@@ -100,11 +104,15 @@ FailureKind: TypeAlias = Literal[
     "connection",  # refused, reset, no name, no TLS
     "cut",  # a stream that ended without its end
     "malformed",  # an answer that cannot be read
+    "conflict",  # 409, 425: not now
     "auth",  # 401, 403
-    "not_found",  # 404: no such model
+    "billing",  # 402, or a 429 that says the account is out of money
+    "not_found",  # 404, 410: no such model, or no longer
     "bad_request",  # any other 4xx
     "unsupported",  # the request holds what this backend cannot carry
     "quota",  # the tier's own allowance
+    "unavailable",  # nobody may be asked now: a breaker is open, or a provider has said to wait
+    "full",  # our own limit on calls at once is reached, and so is the queue's
     "budget",  # the request's budget
     "missing",  # a recording without this call
     "bug",  # an exception nobody meant to raise
@@ -141,19 +149,38 @@ class BackendError(FastcascadeError):
         super().__init__(message)
         self.failure = Failure(kind, message, status, retry_after, request_id)
 
+    @classmethod
+    def of(cls, failure: Failure) -> "BackendError":
+        """The error that says this."""
+        error = cls(failure.kind, failure.message)
+        error.failure = failure
+        return error
+
     def __reduce__(self) -> tuple[Callable[[Failure], "BackendError"], tuple[Failure]]:
         """Pickle it by its failure."""
-        return _failed, (self.failure,)
+        return BackendError.of, (self.failure,)
 
 
-def _failed(failure: Failure) -> BackendError:
-    return BackendError(
-        failure.kind,
-        failure.message,
-        status=failure.status,
-        retry_after=failure.retry_after,
-        request_id=failure.request_id,
-    )
+class StoreError(FastcascadeError):
+    """A store that outlives the process cannot be used: off, full, or damaged. The cascade goes on without it."""
+
+    status: ClassVar[int] = 503
+
+
+class InReview(FastcascadeError):
+    """A person is to answer; `ticket` is what their answer is known by."""
+
+    status: ClassVar[int] = 202
+    fault: ClassVar[Literal["operator", "caller", "backend"]] = "backend"
+
+    def __init__(self, ticket: str) -> None:
+        """Keep the ticket."""
+        super().__init__(f"a person is to answer this: ticket {ticket}")
+        self.ticket = ticket
+
+    def __reduce__(self) -> tuple[type["InReview"], tuple[str]]:
+        """Pickle it by its ticket."""
+        return type(self), (self.ticket,)
 
 
 class AnswerError(FastcascadeError):

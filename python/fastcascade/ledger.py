@@ -20,6 +20,8 @@ __all__ = ["Ledger"]
 PAID_UNSEEN: Final[frozenset[FailureKind]] = frozenset({"timeout", "cancelled", "cut", "malformed"})
 """Failures after which the provider may have read the prompt, and charges for it."""
 
+UNPRICED: Final = "unpriced"
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -33,6 +35,7 @@ class Ledger:
     started: float
     now: float
     counting: bool = True
+    reserve: float = 0.0  # seconds of the deadline that are kept back
     spent_usd: float = 0.0
     made: int = 0
     ran_out: str = ""  # what a call was refused for
@@ -53,7 +56,7 @@ class Ledger:
     def spent(self) -> str:
         """What of the budget is gone, so that no call at all can be made; empty if nothing is."""
         budget = self.budget
-        if budget.deadline is not None and self.now - self.started >= budget.deadline:
+        if budget.deadline is not None and self.now - self.started >= budget.deadline - self.reserve:
             return "deadline"
         return "attempts" if budget.attempts is not None and self.made >= budget.attempts else ""
 
@@ -61,21 +64,15 @@ class Ledger:
         """The seconds a call may take: its own limit, and no more than is left of the deadline."""
         if self.budget.deadline is None:
             return own
-        left = max(0.0, self.started + self.budget.deadline - self.now)
+        left = max(0.0, self.started + self.budget.deadline - self.reserve - self.now)
         return left if own is None else min(own, left)
 
     def open(self, tier: Tier, call: Call, *, spare: bool = False) -> Failure | None:
         """Make a call ready, or say why it cannot be made. A `spare` call is one that the run can do without."""
         call.label = self.label(tier.name, call.purpose)
-        refused = self.spent
-        estimate = 0.0
-        if not refused and self.budget.usd is not None:
-            known = self._estimate(tier, call)
-            if known is None:
-                return Failure("budget", f"the price of {call.backend.name} is not known, and the budget is in money")
-            estimate = known
-            if estimate > 0.0 and self.spent_usd + sum(self._held.values()) + estimate > self.budget.usd:
-                refused = "money"
+        refused = self.spent or self._short_of_money(tier, call)
+        if refused == UNPRICED:
+            return Failure("budget", f"the price of {call.backend.name} is not known, and the budget is in money")
         if refused:
             if not spare:
                 self.ran_out = refused
@@ -83,12 +80,36 @@ class Ledger:
         if self.counting and call.backend is tier.backend:
             wait, tokens = tier.admit(call.request)
             if wait:
+                self._held.pop(call.label, None)
                 return Failure("quota", f"tier {tier.name!r} has used its quota", retry_after=wait)
             if tokens:
                 self._reserved[call.label] = tokens
-        if estimate:
-            self._held[call.label] = estimate
         call.timeout = self.time_left(call.timeout)
+        if hasattr(call.backend, "asking"):
+            call.again = lambda call, now: self.again(tier, call, now)
+        self.made += 1
+        return None
+
+    def _short_of_money(self, tier: Tier, call: Call) -> str:
+        """What a call is refused for, if the money does not suffice for it; else its estimated cost is held."""
+        if self.budget.usd is None:
+            return ""
+        estimate = self._estimate(tier, call)
+        if estimate is None:
+            return UNPRICED
+        if estimate > 0.0:
+            if self.spent_usd + sum(self._held.values()) + estimate > self.budget.usd:
+                return "money"
+            self._held[call.label] = self._held.get(call.label, 0.0) + estimate
+        return ""
+
+    def again(self, tier: Tier, call: Call, now: float) -> Failure | None:
+        """Whether a pool may make one more try of a call that is open, or why the budget is against it."""
+        self.now = max(self.now, now)
+        refused = self.spent or self._short_of_money(tier, call)
+        if refused:
+            self.ran_out = refused
+            return Failure("budget", f"no {refused} left in the request's budget")
         self.made += 1
         return None
 
@@ -96,6 +117,8 @@ class Ledger:
         """Write down what a call came to; `written` is how many characters were seen of one that broke off."""
         self.now = max(self.now, outcome.ended)
         self.outcomes[call.label] = outcome
+        if outcome.tries:
+            self._charge_tries(tier, call, outcome)
         failure = outcome.failure
         reply = outcome.value if failure is None else None
         usage = reply.usage if isinstance(reply, Reply) else None
@@ -116,7 +139,16 @@ class Ledger:
             tier.settle(reserved, usage or Usage())
         model = (reply.model if isinstance(reply, Reply) else "") or call.backend.name
         started, latency = outcome.started - self.started, outcome.ended - outcome.started
-        self.book.append(Spent(call.label, model, usage, cost, paid, started, latency, failure))
+        self.book.append(Spent(call.label, model, usage, cost, paid, started, latency, failure, outcome.by))
+
+    def _charge_tries(self, tier: Tier, call: Call, outcome: Outcome) -> None:
+        """Write down the tries of a pool that came to nothing before the one that counts."""
+        for number, each in enumerate(outcome.tries):
+            paid = each.failure.kind in PAID_UNSEEN
+            cost = self._estimate(tier, call, output=0) if paid else 0.0
+            self.spent_usd += cost or 0.0
+            label, began, took = f"{call.label}~{number}", each.started - self.started, each.ended - each.started
+            self.book.append(Spent(label, call.backend.name, None, cost, paid, began, took, each.failure, each.by))
 
     def tick(self, outcome: Outcome) -> None:
         """Go on to when an outcome came."""

@@ -101,6 +101,9 @@ class Request:
     min_tier: str = ""
     max_tier: str = ""
     budget: Budget | None = None
+    priority: int = 0  # in a queue, and when some must be turned away: the higher the sooner served
+    idempotency: str = ""  # a key under which the same request is carried out once, where asking has side effects
+    callback: str = ""  # a URL to tell when a person has answered, where no model could
     id: str = ""
 
     def __post_init__(self) -> None:

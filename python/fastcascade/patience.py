@@ -1,11 +1,15 @@
 """Bounds on time that hold against slow cleaning up too: what is cancelled is cancelled again until it gives way."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
-__all__ = ["GRACE", "Limit", "stop"]
+from fastcascade.errors import BackendError
+from fastcascade.signals import Signal
+
+__all__ = ["GRACE", "Limit", "asleep", "stop", "waited"]
 
 GRACE: Final = 0.25
 """Seconds in which what is cancelled may clean up before it is cancelled again."""
@@ -15,17 +19,19 @@ TIMES: Final = 4
 
 
 class Limit:
-    """As `asyncio.timeout`, but cleaning up does not outlive it by more than a little.
+    """As `asyncio.timeout`, but cleaning up does not outlive it by more than a little. A signal may end it too.
 
     A coroutine that catches every cancellation and goes on cannot be stopped by it.
     """
 
-    __slots__ = ("_before", "_handle", "_loop", "_seconds", "_struck", "_task")
+    __slots__ = ("_before", "_handle", "_loop", "_seconds", "_struck", "_task", "_until")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None, until: Signal | None = None) -> None:
         """Bound what is done in the `with` block."""
         self._seconds = seconds
+        self._until = until
         self._struck = 0
+        self._handle: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         """Begin."""
@@ -35,7 +41,21 @@ class Limit:
         self._task: asyncio.Task[Any] = task
         self._before = task.cancelling()
         self._loop = asyncio.get_running_loop()
-        self._handle = self._loop.call_later(self._seconds, self._strike)
+        if self._seconds is not None:
+            self._handle = self._loop.call_later(self._seconds, self._strike)
+        if self._until is not None:
+            self._until.watch(self._warn)
+
+    def _warn(self) -> None:
+        """The signal was given, in whatever thread."""
+        with suppress(RuntimeError):  # a loop that is closed has nothing to stop
+            self._loop.call_soon_threadsafe(self._give_up)
+
+    def _give_up(self) -> None:
+        if self._until is not None and not self._struck:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._strike()
 
     def _strike(self) -> None:
         self._struck += 1
@@ -46,11 +66,19 @@ class Limit:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         """Say that time was up, unless someone else has cancelled the task too."""
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
+        dead = False
+        if self._until is not None:
+            dead = self._until.given
+            self._until.forget(self._warn)
+            self._until = None
         left = self._before
         for _ in range(self._struck):
             left = self._task.uncancel()
         if self._struck and left <= self._before and isinstance(error, asyncio.CancelledError):
+            if dead:
+                raise BackendError("connection", "given up: it was found dead meanwhile") from error
             msg = f"no answer within {self._seconds:g} s"
             raise TimeoutError(msg) from error
 
@@ -64,3 +92,36 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=GRACE)
+
+
+async def asleep(seconds: float | None, until: Signal | None) -> bool:
+    """Wait for so many seconds, or until a signal is given; whether it was."""
+    if until is None:
+        await asyncio.sleep(seconds or 0.0)
+        return False
+    await waited((), seconds, until)
+    return until.given
+
+
+async def waited(tasks: Collection[asyncio.Task[Any]], seconds: float | None, until: Signal | None) -> None:
+    """Wait until one of the tasks is done, or a signal is given, or for so many seconds."""
+    if until is None:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return
+    loop = asyncio.get_running_loop()
+    given: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not given.done():
+            given.set_result(None)
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+            loop.call_soon_threadsafe(tell)
+
+    until.watch(wake)
+    try:
+        await asyncio.wait({*tasks, given}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        until.forget(wake)
+        given.cancel()

@@ -32,7 +32,10 @@ from fastcascade.effects import (
     Next,
     Open,
     Outcome,
+    Sleep,
+    Spawn,
     Start,
+    Try,
     Wait,
 )
 from fastcascade.errors import ConfigError, Failure, NoAnswer
@@ -161,20 +164,28 @@ class Replayer:
             case Wait(handles, timeout):
                 return self._waited(handles, timeout)
             case Cancel(handle):
-                coming = self._coming(handle.call, handle.started)
-                late = coming.ended > self.now
-                handle.outcome = Outcome(None, CANCELLED, handle.started, self.now) if late else coming
-                return self._instant(None)
+                return self._stopped(handle)
             case Open(call):
                 self.asked.append(call.label)
                 return self._instant(Handle(call, self._stream(call.label, self.now), self.now))
             case Next(handle, timeout):
                 return self._next(handle.task, timeout)
-            case Emit(deltas):
-                self.emitted.extend(deltas)
-                return self._instant(None)
-            case Close():
-                return self._instant(None)
+            case Sleep() | Spawn() | Emit() | Close():
+                return self._passed(effect)
+
+    def _passed(self, effect: Sleep | Spawn | Emit | Close) -> Outcome:
+        """What needs no record."""
+        if isinstance(effect, Sleep):
+            self.now += effect.seconds or 0.0
+        elif isinstance(effect, Emit):
+            self.emitted.extend(effect.deltas)
+        return self._instant(None)
+
+    def _stopped(self, handle: Handle) -> Outcome:
+        coming = self._coming(handle.call, handle.started)
+        late = coming.ended > self.now
+        handle.outcome = Outcome(None, CANCELLED, handle.started, self.now) if late else coming
+        return self._instant(None)
 
     def _instant(self, value: Any) -> Outcome:
         return Outcome(value, None, self.now, self.now)
@@ -192,9 +203,10 @@ class Replayer:
         took = held.ended - held.started
         if timeout is not None and took > timeout:
             return _timed_out(began, timeout)
+        tries = _moved(held, began)
         if held.failure is None:
-            return Outcome(held.value, None, began, began + took)
-        return Outcome(None, _unknown(label, held) or held.failure, began, began + took)
+            return Outcome(held.value, None, began, began + took, held.by, tries)
+        return Outcome(None, _unknown(label, held) or held.failure, began, began + took, held.by, tries)
 
     def _coming(self, call: Call, began: float) -> Outcome:
         """As `_lasting`; but one that was cancelled when it was recorded was still under way, and comes last."""
@@ -243,7 +255,7 @@ class Replayer:
         if isinstance(held.value, Reply):
             for delta in pieces(held.value):
                 yield Outcome(delta, failure, began, ended)
-        yield Outcome(None if failure else held.value, failure, began, ended)
+        yield Outcome(None if failure else held.value, failure, began, ended, held.by, _moved(held, began))
 
     def _next(self, stream: Iterator[Outcome], timeout: float | None) -> Outcome:
         following, began = next(stream), self.now
@@ -251,7 +263,8 @@ class Replayer:
         # The pieces of a stream that broke off came before it did: in time, if there was time for any.
         piece = following.value if following.failure is not None else None
         if following.ended <= until:
-            found = Outcome(following.value, None if piece else following.failure, began, following.ended)
+            failure = None if piece else following.failure
+            found = Outcome(following.value, failure, began, following.ended, following.by, following.tries)
         else:
             found = Outcome(piece, None, began, until) if piece else _timed_out(began, timeout or 0.0)
         return self._at(found)
@@ -262,6 +275,12 @@ def _unknown(label: str, held: Outcome) -> Failure | None:
     if held.failure is None or held.failure.kind != "cancelled":
         return None
     return _missing(f"{label} was given up when it was recorded")
+
+
+def _moved(held: Outcome, began: float) -> tuple[Try, ...]:
+    """The tries before an outcome, moved with it to the replayer's time."""
+    by = began - held.started
+    return tuple(replace(each, started=each.started + by, ended=each.ended + by) for each in held.tries)
 
 
 def _missing(why: str) -> Failure:

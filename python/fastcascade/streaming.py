@@ -4,7 +4,7 @@ Until the gate commits, pieces are held back: another tier can still answer. Fro
 and a break ends the answer as incomplete.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from fastcascade.effects import Call, Close, Effect, Emit, Handle, Next, Open, Outcome
@@ -56,26 +56,54 @@ class Piped:
         except Exception:  # noqa: BLE001 - a user's gate may raise anything: then the whole reply is judged
             self.watch = None
 
+    def restart(self, watch: Watch | None) -> None:
+        """Forget a stream that broke off unseen; another takes its place."""
+        self.watch = watch
+        self.deltas.clear()
+
     def end(self, outcome: Outcome, started: float) -> Outcome:
         """What the stream comes to: the whole reply, or the failure it broke off with and what had come till then."""
         failure = outcome.failure
         if outcome.value is None and failure is None and self.deltas:
             failure = Failure("cut", "the stream ended without its end")
         value = self.partial() if failure is not None and self.deltas else outcome.value
-        return Outcome(value, failure, started, outcome.ended)
+        return Outcome(value, failure, started, outcome.ended, outcome.by, outcome.tries)
 
     def partial(self) -> Reply:
         """What has come, as a reply."""
         return Reply(assemble(self.deltas), stop="other", raw_stop="incomplete")
 
 
-def pipe(piped: Piped, ledger: Ledger, call: Call, *, stall: float) -> Generator[Effect, Outcome, Outcome]:
-    """Stream a reply. `stall` seconds are given to each piece after the first, the call's time to what is unseen."""
+def pipe(
+    piped: Piped, ledger: Ledger, call: Call, *, stall: float, watch: Callable[[], Watch | None]
+) -> Generator[Effect, Outcome, Outcome]:
+    """Stream a reply. `stall` seconds are given to each piece after the first, the call's time to what is unseen.
+
+    A pool's stream that breaks off before anything of it was seen begins anew, at another instance maybe; `watch`
+    makes what judges it then.
+    """
     opened = yield Open(call)
-    if opened.failure is not None:
-        return opened
-    handle: Handle = opened.value
     started = opened.started
+    while True:
+        ledger.tick(opened)
+        if opened.failure is not None:
+            return opened
+        handle: Handle = opened.value
+        outcome = yield from _piped(piped, ledger, call, handle, stall, started)
+        if handle.tries is None:
+            return outcome
+        if outcome.failure is None or piped.seen or piped.aborted:
+            outcome = handle.tries.stamped(outcome)
+            outcome.started = started
+            return outcome
+        opened = yield Open(call, handle)
+        if opened.failure is None:
+            piped.restart(watch())
+
+
+def _piped(
+    piped: Piped, ledger: Ledger, call: Call, handle: Handle, stall: float, started: float
+) -> Generator[Effect, Outcome, Outcome]:
     while True:
         patience = None if piped.seen or call.timeout is None else max(0.0, started + call.timeout - ledger.now)
         if piped.deltas:

@@ -3,15 +3,21 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastcascade._core import Clock, Quota, RateLimiter
 from fastcascade.backends.backend import Backend, Priced
 from fastcascade.backends.function import Function
+from fastcascade.entry.pool import DEFAULT_BREAKER, DEFAULT_RETRY, Pool, pooled
 from fastcascade.errors import ConfigError
+from fastcascade.fallbacks.breaker import Breaker
+from fastcascade.fallbacks.retry import Retry
 from fastcascade.gates.gate import Gate
 from fastcascade.messages import Reply, Request, Usage
 from fastcascade.prices import Price, PriceSheet
+
+if TYPE_CHECKING:
+    from fastcascade.fallbacks.latencies import Latencies
 
 __all__ = ["Tier"]
 
@@ -25,7 +31,8 @@ class Tier:
     """A backend, or any function from a request to a text, with its gate and its bounds.
 
     Args:
-        backend: who answers. A plain or async function is taken for `Function(function)`.
+        backend: who answers. A plain or async function is taken for `Function(function)`. A model behind an API is
+            made a `Pool` of one, which retries and has a breaker; give a pool of your own to have it otherwise.
         gate: checks the reply; without one every reply is good enough.
         accept: a score at or above it is; the gate's own threshold by default.
         name: what the tier is called in traces; the backend's name by default.
@@ -61,7 +68,7 @@ class Tier:
         """Check that the parts go together."""
         whole = hasattr(backend, "complete")
         function = cast("Callable[[Request], Any]", backend)
-        self.backend: Backend = cast("Backend", backend) if whole else Function(function)
+        self.backend: Backend = pooled(cast("Backend", backend)) if whole else Function(function)
         self.name = name or self.backend.name.replace("/", ":")  # a call's label is tier/purpose
         self.gate = gate
         self.accept = accept if accept is not None else (gate.threshold if gate else 0.0)
@@ -71,6 +78,7 @@ class Tier:
         self.quality = quality
         self.expected_output = expected_output
         self.sampling = sampling
+        self.latencies: Latencies | None = None  # counted where a hedge goes by them
         self._requests = RateLimiter(quota, clock=clock) if quota else None
         self._tokens = RateLimiter(tokens, clock=clock) if tokens else None
         self._most_tokens = tokens.burst if tokens else 0.0
@@ -150,6 +158,17 @@ class Tier:
         other = copy.copy(self)
         other.accept = accept
         other._check()  # noqa: SLF001 - it is one of us
+        return other
+
+    def through(self, retry: Retry | None, breaker: Breaker | None) -> "Tier":
+        """The same tier, its calls retried so and kept behind such a breaker. A pool of one's own is left alone."""
+        backend = self.backend
+        if isinstance(backend, Pool) and backend.automatic:
+            backend = backend.instances[0].backend
+        if isinstance(backend, Pool) or hasattr(backend, "answer"):
+            return self
+        other = copy.copy(self)
+        other.backend = Pool(backend, retry=retry or DEFAULT_RETRY, breaker=breaker or DEFAULT_BREAKER)
         return other
 
     @property

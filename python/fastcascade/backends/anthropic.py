@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from fastcascade.backends.anthropic_reply import Assembly, raise_error, read
+from fastcascade.backends.anthropic_reply import Assembly, named, raise_error, read
 from fastcascade.backends.anthropic_wire import Sent, Style, write
 from fastcascade.backends.clients import PerLoop
 from fastcascade.backends.failures import failure_kind, retry_after, scrub
@@ -128,6 +128,22 @@ class Anthropic:
             raise BackendError("cut", "the stream ended without message_stop", request_id=request_id)
         yield reply
 
+    async def probe(self) -> None:
+        """See whether anybody is there: ask for the name of one model, which costs no tokens.
+
+        Whatever is answered, short of a failure of the server's, is a sign of life: a key that is refused too. Raises
+        `BackendError`.
+        """
+        client = self._given if self._clients is None else self._clients.get()
+        try:  # by its path: the clients for other clouds have no list of models, and answer all the same
+            await client.get("/v1/models", cast_to=self._http.Response, options={"params": {"limit": 1}})
+        except Exception as error:  # noqa: BLE001 # as in `complete`
+            failure = self._failure(error, began=False, request_id="")
+        else:
+            return
+        if not (isinstance(failure, BackendError) and 0 < (failure.failure.status or 0) < 500):
+            raise failure
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""
         if self._clients is not None:
@@ -214,7 +230,7 @@ class Anthropic:
         what: dict[str, Any] = found if isinstance(found, dict) else {}
         message = str(what.get("message") or what.get("type") or error.message)
         return BackendError(
-            failure_kind(error.status_code, str(what.get("type", ""))),
+            failure_kind(error.status_code, *named(what)),
             scrub(message, self._secrets),
             status=error.status_code,
             retry_after=retry_after(error.response.headers),
@@ -237,7 +253,8 @@ class Anthropic:
                 return "malformed" if not isinstance(error, TypeError) else None
             return "auth" if "authentication" in str(error) else "unsupported"
         if isinstance(error, sdk.AnthropicError):
-            return "auth" if "Credential" in type(error).__name__ else "server"
+            names = {each.__name__ for each in type(error).__mro__}
+            return "auth" if names & {"CredentialsError", "WorkloadIdentityError"} else "server"
         return None
 
 

@@ -15,7 +15,7 @@ from fastcascade.blocks import Block, Extra, Opaque, Text, Thinking, ToolCall, n
 from fastcascade.errors import BackendError
 from fastcascade.messages import Delta, Reply, Stop, Usage
 
-__all__ = ["Assembly", "read"]
+__all__ = ["Assembly", "named", "raise_error", "read"]
 
 T = TypeVar("T")
 
@@ -62,9 +62,15 @@ def raise_error(body: Mapping[str, Any]) -> NoReturn:
     """Raise the error that came where a message was due."""
     error = body.get("error")
     error = error if isinstance(error, Mapping) else {}
-    kind = failure_kind(200, str(error.get("type", "")))
+    kind = failure_kind(200, *named(error))
     message = scrub(str(error.get("message") or error.get("type") or "an error without a message"))
     raise BackendError(kind, message, status=200, request_id=str(body.get("request_id") or ""))
+
+
+def named(error: Mapping[str, Any]) -> tuple[object, object]:
+    """What an error is called: its type, and the code among its details."""
+    details = error.get("details")
+    return error.get("type"), details.get("error_code") if isinstance(details, Mapping) else None
 
 
 @dataclass(slots=True)

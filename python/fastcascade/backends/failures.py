@@ -7,7 +7,7 @@ from typing import Final
 
 from fastcascade.errors import FailureKind
 
-__all__ = ["failure_kind", "retry_after", "scrub"]
+__all__ = ["REFUSALS", "failure_kind", "retry_after", "scrub"]
 
 LONGEST_WAIT: Final = 86_400.0
 """Seconds. No provider means a longer one, and an absurd figure must not become one."""
@@ -16,17 +16,67 @@ LONGEST_MESSAGE: Final = 1_000
 
 BY_STATUS: Final[dict[int, FailureKind]] = {
     401: "auth",
+    402: "billing",
     403: "auth",
     404: "not_found",
     408: "timeout",
+    409: "conflict",
+    410: "not_found",
+    425: "conflict",
     429: "rate_limited",
+    499: "cut",  # somebody on the way says that we had left
+    501: "unsupported",
+    503: "overloaded",
+    529: "overloaded",
 }
+BY_WORD: Final[dict[str, FailureKind]] = {
+    # No wait lifts these, though most come with a 429.
+    "billing_error": "billing",
+    "billing_hard_limit_reached": "billing",
+    "billing_not_active": "billing",
+    "contract_spend_limit_reached": "billing",
+    "credit_balance_exhausted": "billing",
+    "enforced_spend_limit_reached": "billing",
+    "insufficient_quota": "billing",
+    "organization_spend_limit_exceeded": "billing",
+    "organization_usage_limit_exceeded": "billing",
+    "project_spend_limit_exceeded": "billing",
+    "user_profile_billing_not_authorized": "billing",
+    "user_profile_not_billable": "billing",
+    # These are said of the key, and not of the request, whatever the status.
+    "claude_code_key_creator_not_member": "auth",
+    "cmek_key_disabled": "auth",
+    "cmek_key_network_blocked": "auth",
+    "invalid_api_key": "auth",
+    "organization_on_hold": "auth",
+    # A model that is gone may be a 400, 403 or 404, and not every 404 is of a model.
+    "model_decommissioned": "not_found",
+    "model_not_found": "not_found",
+    "file_expired": "bad_request",
+    "thread_not_found": "bad_request",
+    # And a 400 may be what it is not.
+    "request_body_timeout": "timeout",
+    "thread_continue_in_flight": "conflict",
+}
+"""What the type or the code of an error means where it says more than the status."""
+REFUSALS: Final = frozenset(
+    {
+        "ResponsibleAIPolicyViolation",
+        "bio_policy",
+        "content_filter",
+        "content_policy_violation",
+        "cyber_policy",
+        "data_inspection_failed",
+        "image_content_policy_violation",
+        "invalid_prompt",
+        "misalignment_policy_violation",
+    }
+)
+"""Types and codes of errors that are a model's refusal of what was asked: nothing is wrong with the request's form."""
 BY_TYPE: Final[dict[str, FailureKind]] = {
     "authentication_error": "auth",
-    "billing_error": "bad_request",
-    "invalid_api_key": "auth",
+    "conflict_error": "conflict",
     "invalid_request_error": "bad_request",
-    "model_not_found": "not_found",
     "not_found_error": "not_found",
     "overloaded_error": "overloaded",
     "permission_error": "auth",
@@ -35,6 +85,7 @@ BY_TYPE: Final[dict[str, FailureKind]] = {
     "request_too_large": "bad_request",
     "timeout_error": "timeout",
 }
+"""What the type of an error means where no status does."""
 
 KEYS: Final = tuple(
     re.compile(pattern)
@@ -51,17 +102,25 @@ KEYS: Final = tuple(
 SECONDS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]*)?|\.[0-9]{1,15}", re.ASCII)
 
 
-def failure_kind(status: int, error_type: str = "") -> FailureKind:
-    """What a status means; where the status says nothing is wrong, what the type of the error means.
+def failure_kind(status: int, *words: object) -> FailureKind:
+    """What a refusal means: by the error's type and codes, the most exact last, where they say more than the status.
 
-    An error inside a 200 comes with a type alone, and one of a type unknown is the server's.
+    An error inside a 200 has nothing but these, and one that calls itself nothing known is the server's. Servers
+    write what they like, so that what is no text is passed over.
     """
+    said = [word for word in reversed(words) if isinstance(word, str)]
+    for word in said:
+        if word in REFUSALS:
+            return "bad_request"
+        if word in BY_WORD:
+            return BY_WORD[word]
     if 400 <= status < 500:
         return BY_STATUS.get(status, "bad_request")
-    by_type = BY_TYPE.get(error_type, "server")
-    if status >= 500:
-        return "overloaded" if status in (503, 529) or by_type == "overloaded" else "server"
-    return by_type
+    kinds: list[FailureKind] = [BY_TYPE[word] for word in said if word in BY_TYPE]
+    by_type: FailureKind = kinds[0] if kinds else "server"
+    if status < 500 or by_type == "overloaded":
+        return by_type
+    return BY_STATUS.get(status, "server")
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

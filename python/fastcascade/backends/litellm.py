@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.backends.failures import scrub
-from fastcascade.backends.openai_failures import Failures
+from fastcascade.backends.openai_failures import REFUSING, Failures
 from fastcascade.backends.openai_reply import Pieces, read
 from fastcascade.backends.openai_wire import Dialect, chat, own_options
 from fastcascade.errors import BackendError, ConfigError
@@ -66,6 +66,7 @@ class LiteLLM:
         # What the price sheet knows it by: "groq/llama-3" is llama-3 at groq's.
         before, _, after = model.rpartition("/")
         self.provider, self.listed = before or None, after
+        self.base_url: str | None = params.get("api_base") or params.get("base_url") or _address(self._litellm, model)
         self._params = params
         secrets = [value for name, value in params.items() if any(word in name.lower() for word in SECRET)]
         hide = partial(scrub, secrets=tuple(value for value in secrets if isinstance(value, str)))
@@ -77,7 +78,7 @@ class LiteLLM:
         with _Failures(self._dialect) as failures:
             response = await self._litellm.acompletion(**sent)
             return read(_plain(response), self._dialect, self.name, _request_id(response))
-        raise failures.failure
+        return failures.settle()
 
     async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
         """Ask, and give the reply as it comes; at last the whole."""
@@ -99,9 +100,7 @@ class LiteLLM:
                 raise BackendError("cut", "the stream ended without a finish_reason", request_id=failures.request_id)
             pieces.done = True
             reply = pieces.reply()
-        if reply is None:
-            raise failures.failure
-        yield reply
+        yield failures.settle() if reply is None else reply
 
     def __repr__(self) -> str:
         """Show which model, and none of its parameters."""
@@ -123,7 +122,21 @@ class _Failures(Failures):
         while below is not None and type(below).__module__.partition(".")[0] == "litellm":
             below = getattr(below, "original_exception", None) or below.__cause__ or below.__context__
         meant = super()._meant(below) if isinstance(below, Exception) else None
-        return meant or super()._meant(error)
+        meant = meant or super()._meant(error)
+        if meant is not None and self.refusal is None and type(error).__name__ in REFUSING:
+            self._refused("content_filter", meant)  # litellm knows some by their words
+        return meant
+
+
+def _address(litellm: Any, model: str) -> str | None:
+    """Where litellm will ask, as far as it says: active checks see whether anybody is there."""
+    if model.partition("/")[0] not in litellm.provider_list:
+        return None  # which it would print a line about
+    try:
+        address: str | None = litellm.get_llm_provider(model)[3]
+    except Exception:  # noqa: BLE001 - it has not been asked for anything yet, and the first call will tell
+        return None
+    return address
 
 
 def _plain(response: Any) -> Any:

@@ -140,6 +140,18 @@ class OpenAI:
             raise failures.failure
         yield reply
 
+    async def probe(self) -> None:
+        """See whether anybody is there: ask what is known of the model, which costs no tokens.
+
+        Whatever is answered, short of a failure of the server's, is a sign of life: a key that is refused too. Raises
+        `BackendError`.
+        """
+        with Failures(self._dialect) as failures:  # a list of all models can be long, and has no limit
+            await self._client().models.with_raw_response.retrieve(self.name)
+            return
+        if not 0 < (failures.failure.failure.status or 0) < 500:
+            raise failures.failure
+
     async def aclose(self) -> None:
         """Close the connections of the running loop; not those of a client of your own."""
         if self._clients is not None:

@@ -3,9 +3,10 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from fastcascade.backends.failures import failure_kind, retry_after
+from fastcascade.backends.failures import REFUSALS, failure_kind, retry_after
 from fastcascade.backends.openai_wire import Dialect
 from fastcascade.errors import BackendError, FailureKind
+from fastcascade.messages import Reply
 
 if TYPE_CHECKING:
     import openai
@@ -19,9 +20,15 @@ OTHERS: Final[dict[str, FailureKind]] = {
     "UnicodeEncodeError": "unsupported",  # what UTF-8 cannot hold
     "JSONDecodeError": "malformed",  # of a reply, which the SDK reads itself only under litellm
     "UnsupportedParamsError": "unsupported",  # litellm's own
+    "BudgetExceededError": "billing",  # litellm's own
+    "LengthFinishReasonError": "malformed",  # what was to be parsed is not whole
+    "WebSocketConnectionClosedError": "connection",
+    "WebSocketQueueFullError": "connection",
     "OpenAIError": "auth",  # credentials that could not be had
 }
 """What is raised where the provider itself says nothing, by class name."""
+REFUSING: Final = frozenset({"ContentFilterFinishReasonError", "ContentPolicyViolationError"})
+"""What the SDK and litellm raise where a model will not answer, by class name."""
 TIMEOUTS: Final = frozenset({"TimeoutException", "TimeoutError"})
 
 
@@ -31,7 +38,7 @@ class Failures:
         with Failures(dialect) as failures:
             ...
             return reply
-        raise failures.failure
+        return failures.settle()
 
     What is raised after the block has no context, for the words of an SDK's own exceptions are not scrubbed. Once
     `begun`, a connection that breaks has cut a reply.
@@ -42,7 +49,8 @@ class Failures:
         self.begun = False
         self.request_id = ""
         self.failure = BackendError("bug", "nothing was raised and nothing replied")
-        self._hide = dialect.hide
+        self.refusal: Reply | None = None
+        self._dialect = dialect
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -61,6 +69,16 @@ class Failures:
         self.failure = meant
         return True
 
+    def settle(self) -> Reply:
+        """What the call came to: a model that will not answer this has replied; all else is raised.
+
+        So that it goes to the next tier as every refusal does, and counts neither against the place nor against the
+        key. One that comes when something has been said already has cut a reply.
+        """
+        if self.refusal is not None and not self.begun:
+            return self.refusal
+        raise self.failure
+
     def _meant(self, error: Exception) -> BackendError | None:
         import openai  # noqa: PLC0415 # it was there when the backend was built
 
@@ -71,6 +89,8 @@ class Failures:
             return self._broken(error)
         if isinstance(error, openai.APIError) and "UnsupportedParamsError" not in names:
             return self._said(error)
+        if names & REFUSING:
+            return self._refused("content_filter", self._made("bad_request", str(error)))
         for name, kind in OTHERS.items():
             if name in names:
                 return self._made(kind, str(error) or type(error).__name__)
@@ -88,15 +108,36 @@ class Failures:
         status = getattr(error, "status_code", None)
         headers = getattr(getattr(error, "response", None), "headers", None)
         headers = headers or getattr(error, "litellm_response_headers", None) or {}
-        kind = failure_kind(status or 200, error.type or error.code or "")
-        if type(error).__name__ == "APIResponseValidationError":  # with a status of 200
+        names = {each.__name__ for each in type(error).__mro__}
+        words = _words(error)
+        kind = failure_kind(status or 200, *words)
+        if "APIResponseValidationError" in names:  # with a status of 200
             kind = "malformed"
+        elif "OAuthError" in names:  # a token that could not be had, with a 400 as with a 401
+            kind = "auth"
         said = error.body.get("message") if isinstance(error.body, dict) else None
         message = f"{status or 'an error'}: {said or error}"
         request_id = headers.get(REQUEST_ID) or self.request_id
-        return BackendError(
-            kind, self._hide(message), status=status, retry_after=retry_after(headers), request_id=request_id
+        meant = BackendError(
+            kind, self._dialect.hide(message), status=status, retry_after=retry_after(headers), request_id=request_id
         )
+        refusing = [word for word in words if word in REFUSALS] or ["content_filter"] * bool(names & REFUSING)
+        return self._refused(refusing[0], meant) if refusing else meant
+
+    def _refused(self, word: str, meant: BackendError) -> BackendError:
+        """Keep a refusal as the reply it is, for `settle`."""
+        said = {"refused": meant.failure.message}
+        self.refusal = Reply(
+            (), stop="refusal", id=meant.failure.request_id, raw_stop=word, extra={self._dialect.by: said}
+        )
+        return meant
 
     def _made(self, kind: FailureKind, message: str) -> BackendError:
-        return BackendError(kind, self._hide(message), request_id=self.request_id)
+        return BackendError(kind, self._dialect.hide(message), request_id=self.request_id)
+
+
+def _words(error: "openai.APIError") -> list[str]:
+    """What an error is called: its type, its code, and what Azure says within."""
+    within = error.body.get("innererror") if isinstance(error.body, dict) else None
+    words: list[object] = [error.type, within.get("code") if isinstance(within, dict) else None, error.code]
+    return [word for word in words if isinstance(word, str)]

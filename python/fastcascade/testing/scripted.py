@@ -1,25 +1,16 @@
-"""What the tests of a cascade are made of; ours use nothing else.
-
-    backend = ScriptedBackend("first reply", Fault("overloaded"), Slow(5.0, "late"), Cut("half of it"))
-    answer = run_virtual(cascade.run("?"))      # five seconds go by at once
-
-Time in `run_virtual` is the event loop's own, and jumps to whatever is due next: nothing waits.
-"""
+"""A backend that plays a script."""
 
 import asyncio
-import selectors
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from fastcascade.errors import BackendError, ConfigError, FailureKind
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.prices import Price
 from fastcascade.streaming import pieces
 
-__all__ = ["Cut", "FakeClock", "Fault", "ScriptedBackend", "Slow", "Stall", "Step", "run_virtual"]
-
-T = TypeVar("T")
+__all__ = ["Cut", "Fault", "ScriptedBackend", "Slow", "Stall", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +98,7 @@ class ScriptedBackend:
             yield None
             return
         try:
-            for count, delta in enumerate(_words(reply)):
+            for count, delta in enumerate(words_of(reply)):
                 if isinstance(step, Cut | Stall) and count >= step.after:
                     break
                 if pause:
@@ -133,7 +124,7 @@ class ScriptedBackend:
         return Reply(step, model=self.name) if isinstance(step, str) else step  # type: ignore[return-value]
 
 
-def _words(reply: Reply) -> Iterable[Delta]:
+def words_of(reply: Reply) -> Iterable[Delta]:
     """The pieces of a reply, its texts word by word."""
     for piece in pieces(reply):
         if piece.kind == "text":
@@ -142,53 +133,3 @@ def _words(reply: Reply) -> Iterable[Delta]:
                 yield Delta("text", word if place == len(words) - 1 else f"{word} ", piece.index)
         else:
             yield piece
-
-
-class FakeClock:
-    """The time of a virtual event loop: goes on only where the loop would have waited."""
-
-    def __init__(self) -> None:
-        """Begin at nought."""
-        self.now = 0.0
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    """Waits for no time at all, and moves the clock by what it would have waited; for threads it really waits."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._virtual = clock
-        self._threads: set[asyncio.Future[Any]] = set()
-        selector = selectors.DefaultSelector()
-        self._select = selector.select
-        selector.select = self._jump  # type: ignore[method-assign]
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self._virtual.now
-
-    def _jump(self, timeout: float | None = None) -> Any:
-        ready = self._select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None or self._threads:
-            return self._select(0.01)  # its end comes from outside
-        self._virtual.now += timeout
-        return ready
-
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
-        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
-        self._threads.add(future)
-        future.add_done_callback(self._threads.discard)
-        return future
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        executor = getattr(self, "_default_executor", None)
-        if executor is not None:
-            executor.shutdown(wait=True)
-
-
-def run_virtual(main: Coroutine[Any, Any, T], clock: FakeClock | None = None) -> T:
-    """Run a coroutine in an event loop whose time is virtual. Not for real sockets: these take real time."""
-    clock = clock or FakeClock()
-    with asyncio.Runner(loop_factory=lambda: _VirtualLoop(clock)) as runner:
-        return runner.run(main)

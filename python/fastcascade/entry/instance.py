@@ -1,0 +1,104 @@
+"""One place where a backend can be asked, and what is known of how it does.
+
+The state is shared by all requests, in all threads. Each part of it has one owner that changes it: the breaker's
+circuit and the bulkhead's slots themselves, `Outliers` the ejections, `Health` what active checks found, and the
+pool the rest. All of them are told the time.
+"""
+
+from math import inf
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from fastcascade.backends.backend import Backend
+from fastcascade.errors import ConfigError
+from fastcascade.signals import Signal
+
+if TYPE_CHECKING:
+    from fastcascade.fallbacks.breaker import Circuit
+    from fastcascade.fallbacks.bulkhead import Slots
+
+__all__ = ["Instance"]
+
+DECAY: Final = 10.0
+"""Seconds after which a latency seen counts for a third of what it did."""
+
+
+class Instance:
+    """A backend in one region, under one key. Several make a `Pool`.
+
+    Args:
+        backend: who is asked there.
+        name: what it is called in traces; the region and the key, or else the backend's name, by default.
+        weight: its share of the traffic, beside the others of its priority.
+        region: where it is. Instances of one region are taken to fail together.
+        key: a name for the credential it uses, never the credential. Instances of one key share its rate limit
+            upstream, so that after a 429 one with another key is asked.
+        priority: 0 is asked first; others only where no instance of a lower number will do.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        name: str = "",
+        weight: float = 1.0,
+        region: str = "",
+        key: str = "",
+        priority: int = 0,
+    ) -> None:
+        """Check the settings."""
+        if not weight > 0 or weight == inf:
+            msg = f"instance {name or backend.name!r}: weight must be a number above zero, not {weight!r}"
+            raise ConfigError(msg)
+        if priority < 0:
+            msg = f"instance {name or backend.name!r}: priority must be 0 or above, not {priority!r}"
+            raise ConfigError(msg)
+        self.backend = backend
+        self.name = name or ":".join(part for part in (region, key) if part) or backend.name
+        self.weight = weight
+        self.region = region
+        self.key = key
+        self.priority = priority
+        # What is known of it.
+        self.circuit: Circuit | None = None
+        self.slots: Slots | None = None
+        self.outstanding = 0  # calls under way
+        self.closed_until = -inf  # the provider has said not to call before
+        self.latency = 0.0  # recent seconds a call took, the last weighing most
+        self.measured = -inf  # when
+        self.alive = True  # as active checks found
+        self.failures = 0  # one after another
+        self.ejected_until = -inf
+        self.ejections = 0
+        self.pooled = False  # whether a pool has it
+        self.down = Signal()  # given when it is found dead: calls under way are moved
+        self._lock = Lock()
+
+    def begin(self) -> None:
+        """Count a call as under way."""
+        with self._lock:
+            self.outstanding += 1
+
+    def end(self) -> None:
+        """Count a call as over."""
+        with self._lock:
+            self.outstanding -= 1
+
+    def close_until(self, when: float) -> None:
+        """Let no call through before then. A later time than the one set counts; an earlier one changes nothing."""
+        with self._lock:
+            self.closed_until = max(self.closed_until, when)
+
+    def measure(self, now: float, took: float) -> None:
+        """Take note of how long a call took. A longer one than expected counts at once, a shorter one by and by."""
+        with self._lock:
+            if took >= self.latency or self.measured == -inf:
+                self.latency = took
+            else:
+                old = DECAY / (DECAY + max(0.0, now - self.measured))
+                self.latency = self.latency * old + took * (1.0 - old)
+            self.measured = now
+
+    def __repr__(self) -> str:
+        """Show which it is."""
+        return f"Instance({self.backend!r}, name={self.name!r}, weight={self.weight}, priority={self.priority})"

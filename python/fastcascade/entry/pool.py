@@ -1,0 +1,412 @@
+"""Several places where one model can be asked, as one backend.
+
+    Pool(Instance(Anthropic("m", api_key=a), region="eu"), Instance(Anthropic("m", api_key=b), region="us", priority=1))
+
+A pool chooses an instance, holds each to its breaker, its bulkhead and the times its provider has named, moves and
+repeats what fails (tries.py), and finds by itself when things are well again. It is a backend like any other: it can
+stand in a tier, under a gate, or alone. What it does is a generator of effects; the driver does them.
+"""
+
+import time
+from collections.abc import AsyncIterator, Generator, Sequence
+from dataclasses import dataclass
+from math import inf
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from fastcascade.backends.backend import Backend
+from fastcascade.effects import Call, Effect, Handle, Outcome, Spawn
+from fastcascade.entry.balance import Balancer, PowerOfTwo
+from fastcascade.entry.health import Health
+from fastcascade.entry.instance import Instance
+from fastcascade.entry.outliers import Outliers
+from fastcascade.entry.tries import Tries
+from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind
+from fastcascade.fallbacks.breaker import Breaker
+from fastcascade.fallbacks.latencies import Latencies
+from fastcascade.fallbacks.remedies import UNDONE
+from fastcascade.fallbacks.retry import Retry
+from fastcascade.messages import Delta, Reply, Request
+from fastcascade.notices import notify
+
+if TYPE_CHECKING:
+    from fastcascade.fallbacks.bulkhead import Bulkhead, Ticket
+    from fastcascade.fallbacks.hedge import Hedge
+
+__all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool", "Seen", "pooled"]
+
+DEFAULT_RETRY: Final = Retry()
+DEFAULT_BREAKER: Final = Breaker()
+PASSED_ON: Final = ("cost", "price", "free", "base_url", "provider", "listed", "remote")
+"""What others look for on a backend, to see what it can do and what it costs."""
+AUTOMATIC: Final = cast("Any", object())
+BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unavailable", "unsupported", "budget"})
+"""Failures that say nothing about the instance."""
+HEARTBEAT: Final = 120.0
+"""Seconds without a sign of the active checks, after which they are begun anew."""
+OVERLOAD: Final[frozenset[FailureKind]] = frozenset({"timeout", "overloaded", "rate_limited", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How an instance does, at a glance."""
+
+    name: str
+    region: str
+    priority: int
+    usable: bool  # whether a call would be let through now
+    circuit: str  # closed, open, half-open, held open, held closed; empty without a breaker
+    alive: bool  # as active checks found
+    ejected: bool
+    wait: float  # seconds until its provider lets us call
+    outstanding: int
+    latency: float
+
+
+class Pool:
+    """Instances of one model, as one backend.
+
+    Args:
+        instances: `Instance`s; a backend is taken for an instance with nothing said about it.
+        retry: what is done after a failure; None asks once.
+        breaker: keeps calls from an instance that fails; None has none.
+        bulkhead: how many calls at once each instance gets.
+        hedge: asks a second instance (or the same again) when the first takes longer than usual.
+        balance: who is asked among instances of one priority; `PowerOfTwo()` by default.
+        outliers: leaves out instances that keep failing; on by default where there are several.
+        health: active checks; on by default where there is more than one priority, so that a dead primary is known
+            within 30 seconds, and calls under way to it are moved.
+        timeout: seconds for each try. The tier's own holds for all of them together.
+        effects: whether asking changes something. Then a try that may have been carried out is not repeated, unless
+            the request has an `idempotency` key.
+        name: what it is called in traces; the backend's name by default.
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a default, and is named
+        self,
+        *instances: Instance | Backend,
+        retry: Retry | None = DEFAULT_RETRY,
+        breaker: Breaker | None = DEFAULT_BREAKER,
+        bulkhead: "Bulkhead | None" = None,
+        hedge: "Hedge | None" = None,
+        balance: Balancer | None = None,
+        outliers: Outliers | None = AUTOMATIC,
+        health: Health | None = AUTOMATIC,
+        timeout: float | None = None,
+        effects: bool | None = None,
+        name: str = "",
+    ) -> None:
+        """Check that the parts go together."""
+        if not instances:
+            raise ConfigError("a pool needs at least one instance: Pool(Instance(backend))")
+        if timeout is not None and not timeout > 0:
+            msg = f"a pool's timeout must be above zero, not {timeout!r}; None is no limit of its own"
+            raise ConfigError(msg)
+        self.instances = _instances(instances)
+        first = self.instances[0].backend
+        self.name = name or first.name
+        self.gives = frozenset.intersection(*(each.backend.gives for each in self.instances))
+        for passed in PASSED_ON:
+            if hasattr(first, passed):
+                setattr(self, passed, getattr(first, passed))
+        self.effects = any(getattr(each.backend, "effects", False) for each in self.instances)
+        self.effects = self.effects if effects is None else effects
+        priorities = sorted({each.priority for each in self.instances})
+        self.groups = tuple(tuple(each for each in self.instances if each.priority == level) for level in priorities)
+        self.automatic = False  # made for a backend that was given without one
+        self.only = self.instances[0] if len(self.instances) == 1 else None
+        self.retry = retry
+        self.allowance = retry.allowance() if retry is not None else None
+        self.timeout = timeout
+        self.balancer = balance or PowerOfTwo()
+        several = self.only is None
+        self.outliers = (Outliers() if several else None) if outliers is AUTOMATIC else outliers
+        self.health = (Health() if len(priorities) > 1 else None) if health is AUTOMATIC else health
+        self.hedge = hedge
+        if hedge is not None and hedge.likely is not None:
+            raise ConfigError("a pool's hedge goes by time: Hedge(after=...) or Hedge(percentile=...), not by `likely`")
+        self.spares = hedge.allowance() if hedge is not None else None
+        self.latencies = Latencies()
+        self._watch = None if self.health is None else self.health.watching(self.instances, self._checked)
+        self._watched = -inf  # when the active checks last did something
+        self._serving = priorities[0]
+        self._lock = Lock()
+        for each in self.instances:
+            if breaker is not None:
+                each.circuit = breaker.circuit(each.name)
+                each.circuit.changed = _Told(self.name, each.name)
+            if bulkhead is not None:
+                each.slots = bulkhead.slots(each.name)
+
+    # As a backend of its own.
+
+    async def complete(self, request: Request, /) -> Reply | None:
+        """Ask, with all that the pool does about failures."""
+        from fastcascade.drive import Driver  # noqa: PLC0415 - the driver is above; it needs us only here
+
+        outcome = await Driver().perform(Call(self, request))
+        if outcome.failure is not None:
+            raise BackendError.of(outcome.failure)
+        return cast("Reply | None", outcome.value)
+
+    async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply | None]:
+        """Ask, piece by piece. What breaks off before its first piece is asked again; later it fails."""
+        from fastcascade.drive import Driver  # noqa: PLC0415 - as above
+
+        async for item in Driver().items(Call(self, request)):
+            yield item
+
+    async def aclose(self) -> None:
+        """Close what the instances hold open."""
+        for each in self.instances:
+            closing = getattr(each.backend, "aclose", None)
+            if closing is not None:
+                await closing()
+
+    # What the driver runs.
+
+    def asking(self, call: Call, now: float) -> Generator[Effect, Outcome, Outcome]:
+        """The flow of one call."""
+        if self._watch is not None and now - self._watched > HEARTBEAT:
+            yield from self._spawn(now)
+        return (yield from Tries(self, call, now).run(now))
+
+    def opening(self, call: Call, now: float, after: Handle | None = None) -> Generator[Effect, Outcome, Outcome]:
+        """The flow that opens a stream; `after` one of the same call that broke off."""
+        if self._watch is not None and now - self._watched > HEARTBEAT:
+            yield from self._spawn(now)
+        tries = after.tries if after is not None else Tries(self, call, now)
+        if after is not None and tries.failed is not None:
+            again = yield from tries.after(tries.failed, now)
+            if isinstance(again, Outcome):
+                return again
+            now = again
+        return (yield from tries.open(now))
+
+    def settle(self, instance: Instance, ticket: "Ticket | None", outcome: Outcome, now: float) -> None:
+        """Learn from a call that is over."""
+        instance.end()
+        failure = outcome.failure
+        took = outcome.ended - outcome.started
+        if failure is None:
+            if instance.circuit is not None:
+                instance.circuit.record(now, took, None)
+            instance.measure(now, took)
+            self.latencies.add(took)
+        else:
+            self._learn(instance, failure, took, now)
+        if ticket is not None and instance.slots is not None:
+            gone = failure is not None and failure.kind in BLAMELESS
+            failed = failure is not None and failure.kind in OVERLOAD
+            instance.slots.leave(ticket, now, None if gone else took, failed=failed)
+        if self.outliers is not None and (failure is None or failure.kind not in BLAMELESS):
+            self._judge(instance, now, ok=failure is None)
+        if failure is None and instance.priority != self._serving:
+            self._moved(instance)
+
+    # What it learns.
+
+    def _learn(self, instance: Instance, failure: Failure, took: float, now: float) -> None:
+        moved = self.health is not None and not instance.alive  # found dead by the checks, which know more
+        if failure.kind in BLAMELESS or moved:
+            if instance.circuit is not None:
+                instance.circuit.forget(now - took)
+            return
+        if instance.circuit is not None:
+            instance.circuit.record(now, took, failure.kind)
+        if failure.retry_after is not None:
+            instance.close_until(now + failure.retry_after)
+        elif failure.kind == "rate_limited" and self.retry is not None:
+            instance.close_until(now + self.retry.delay(0))
+        if failure.kind == "timeout":
+            instance.measure(now, took)
+        elif failure.kind == "not_found":
+            notify("model gone", instance.backend.name, f"{instance.name!r} has no such model, or no longer")
+        elif failure.kind in ("auth", "billing"):
+            why = "its key is not taken" if failure.kind == "auth" else "its account cannot pay"
+            notify("auth failed", instance.name, f"{self.name}: {why}")
+
+    def _judge(self, instance: Instance, now: float, *, ok: bool) -> None:
+        outliers = self.outliers
+        peers = next(group for group in self.groups if group[0].priority == instance.priority)
+        if outliers is not None and outliers.note(instance, peers, now, ok=ok):
+            notify("ejected", instance.name, f"{self.name}: it failed again and again, and is left out for a while")
+
+    def _moved(self, instance: Instance) -> None:
+        """Tell that another group serves now. It is back only once its breaker is sure."""
+        if instance.circuit is not None and instance.circuit.state == "half-open":
+            return
+        with self._lock:
+            before, self._serving = self._serving, instance.priority
+        if instance.priority > before:
+            notify("failed over", self.name, f"requests go to {instance.name!r}, priority {instance.priority}")
+        elif instance.priority < before:
+            notify("returned", self.name, f"requests go to {instance.name!r} again, priority {instance.priority}")
+
+    def standing(self, group: Sequence[Instance], now: float) -> Sequence[Instance]:
+        """Those of a group that are alive and not left out."""
+        if self.outliers is not None:
+            return self.outliers.standing(group, now)
+        return [each for each in group if each.alive]
+
+    def repeatable(self, request: Request, kind: FailureKind) -> bool:
+        """Whether a call that failed so may be made again."""
+        return not self.effects or bool(request.idempotency) or kind in UNDONE
+
+    def unavailable(self, now: float) -> Failure:
+        """Why nobody may be asked."""
+        waits = [each.closed_until - now for each in self.instances if each.closed_until > now]
+        parts = [
+            f"{each.name!r} "
+            + (
+                f"waits {each.closed_until - now:.1f} s, as its provider said"
+                if each.closed_until > now
+                else f"has a breaker that is {each.circuit.state}"
+                if each.circuit is not None
+                else "is out"
+            )
+            for each in self.instances
+        ]
+        why = f"{self.name}: nobody may be asked now: {', '.join(parts)}"
+        return Failure("unavailable", why, retry_after=min(waits, default=None))
+
+    # Hedging.
+
+    def stagger(self, request: Request) -> float | None:
+        """Seconds after which a second instance is asked beside the first; None is never."""
+        hedge = self.hedge
+        if hedge is None or (self.effects and not request.idempotency):
+            return None
+        return hedge.stagger(None, self.latencies)
+
+    def beside(self, first: Instance, request: Request, now: float) -> Instance | None:
+        """Who is asked beside the first: another one of its priority, or itself where it is alone. Only the healthy."""
+        group = next(group for group in self.groups if first in group)
+        others = [each for each in self.standing(group, now) if each is not first and _sound(each, now)]
+        if not others:
+            return first if len(group) == 1 and _sound(first, now) else None
+        return others[0] if len(others) == 1 else self.balancer.pick(others, request, now)
+
+    def count(self, now: float) -> None:
+        """Take note of a first call: it pays into the budgets for further ones."""
+        if self.allowance is not None:
+            self.allowance.deposit(now)
+        if self.spares is not None:
+            self.spares.deposit(now)
+
+    # By hand, and to see.
+
+    def force(self, name: str, state: Literal["open", "closed"] | None, now: float | None = None) -> None:
+        """Hold an instance's breaker open or closed, or leave it to itself again with None."""
+        instance = next((each for each in self.instances if each.name == name), None)
+        if instance is None:
+            msg = f"{self.name}: no instance is called {name!r}; there are: {', '.join(e.name for e in self.instances)}"
+            raise ConfigError(msg)
+        if instance.circuit is None:
+            msg = f"{self.name}: instance {name!r} has no breaker to hold: Pool(..., breaker=Breaker())"
+            raise ConfigError(msg)
+        instance.circuit.force(state, time.monotonic() if now is None else now)
+
+    def look(self, now: float | None = None) -> tuple[Seen, ...]:
+        """How each instance does."""
+        now = time.monotonic() if now is None else now
+        return tuple(_seen(each, now, each in self.standing(group, now)) for group in self.groups for each in group)
+
+    def _spawn(self, now: float) -> Generator[Effect, Outcome, None]:
+        """Begin the active checks, beside this call. Should the loop they run in be gone, they begin anew."""
+        with self._lock:
+            if now - self._watched <= HEARTBEAT:
+                return
+            self._watched = now
+        yield Spawn(self._watching)
+
+    def _watching(self, now: float) -> Generator[Effect, Outcome, None]:
+        flow = self._watch(now) if self._watch is not None else None
+        try:
+            effect = next(flow) if flow is not None else None
+            while flow is not None and effect is not None:
+                outcome = yield effect
+                self._watched = max(self._watched, outcome.ended)
+                effect = flow.send(outcome)
+        except StopIteration:
+            return
+        finally:
+            self._watched = -inf
+
+    def _checked(self, instance: Instance) -> None:
+        if instance.alive:
+            notify("returned", instance.name, f"{self.name}: active checks find it alive again")
+        else:
+            notify("died", instance.name, f"{self.name}: active checks find it dead; its calls are moved")
+
+    def __repr__(self) -> str:
+        """Show who is in it."""
+        return f"Pool({', '.join(map(repr, self.instances))})"
+
+
+class _Told:
+    """Tells of a circuit that changed its state."""
+
+    __slots__ = ("name", "pool")
+
+    def __init__(self, pool: str, name: str) -> None:
+        self.pool = pool
+        self.name = name
+
+    def __call__(self, old: str, new: str) -> None:
+        notify("breaker", self.name, f"{self.pool}: its breaker was {old} and is {new}")
+
+
+_pools: "WeakKeyDictionary[Backend, ReferenceType[Pool]]" = WeakKeyDictionary()
+
+
+def pooled(backend: Backend) -> Backend:
+    """A backend that is asked over a network as a pool of one: with retries, a breaker, and its provider's times.
+
+    The same backend comes to the same pool, so that all who ask it wait when they must. One that says nothing of
+    being remote, such as a function of yours, is asked as it is, once.
+    """
+    if not getattr(backend, "remote", False) or isinstance(backend, Pool):
+        return backend
+    known = _pools.get(backend)
+    pool = known() if known is not None else None
+    if pool is None:
+        pool = Pool(backend)
+        pool.automatic = True
+        _pools[backend] = ref(pool)
+    return pool
+
+
+def _instances(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
+    found = tuple(each if isinstance(each, Instance) else Instance(each) for each in given)
+    names = [each.name for each in found]
+    for number, each in enumerate(found):
+        if each.pooled:
+            msg = f"instance {each.name!r} is in another pool already; its state cannot be in two"
+            raise ConfigError(msg)
+        each.pooled = True
+        if names.count(each.name) > 1:
+            each.name = f"{each.name}:{number}"
+    return found
+
+
+def _sound(instance: Instance, now: float) -> bool:
+    return instance.closed_until <= now and (instance.circuit is None or instance.circuit.state == "closed")
+
+
+def _seen(instance: Instance, now: float, standing: bool) -> Seen:  # noqa: FBT001 - of one call
+    circuit = instance.circuit.state if instance.circuit is not None else ""
+    wait = max(0.0, instance.closed_until - now)
+    return Seen(
+        instance.name,
+        instance.region,
+        instance.priority,
+        standing and wait <= 0.0 and circuit not in ("open", "held open"),
+        circuit,
+        instance.alive,
+        instance.ejected_until > now,
+        wait,
+        instance.outstanding,
+        instance.latency,
+    )

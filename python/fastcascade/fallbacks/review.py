@@ -1,0 +1,70 @@
+"""What nobody could answer, or not well enough, goes to a person. The queue and its keeper are in desk.py."""
+
+from collections.abc import Awaitable, Callable, Collection
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from fastcascade.errors import ConfigError, InReview
+from fastcascade.messages import Reply, Request
+
+if TYPE_CHECKING:
+    from fastcascade.desk import ReviewDesk
+    from fastcascade.stores.reviews import Why
+
+__all__ = ["Review"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+REASONS: Final = frozenset({"failed", "unsure"})
+
+
+class Review:
+    """Hands a request to a person; the caller gets a ticket, and the best answer so far.
+
+    Args:
+        desk: takes the reviews.
+        when: "failed", where no tier has answered; "unsure", where none was good enough. The desk's own `sample` draws
+            from the good ones besides.
+        reserve: seconds of the request's deadline that are kept back for handing it over.
+    """
+
+    def __init__(
+        self, desk: "ReviewDesk", *, when: Collection[str] = ("failed", "unsure"), reserve: float = 0.5
+    ) -> None:
+        """Check the settings."""
+        if unknown := set(when) - REASONS:
+            msg = f"Review: when is made of {', '.join(sorted(REASONS))}; there is no {min(unknown)!r}"
+            raise ConfigError(msg)
+        if not reserve > 0:
+            msg = f"Review: reserve is in seconds, above 0, not {reserve!r}"
+            raise ConfigError(msg)
+        self.desk = desk
+        self.when = frozenset(when)
+        self.reserve = reserve
+
+    async def submit(self, request: Request, why: "Why", best: Reply | None, trace: dict[str, Any]) -> str:
+        """Hand it over; the ticket."""
+        review = await self.desk.submit(request, why, best, trace, request.callback)
+        return review.id
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Hand the first argument, a text or a `Request`, to a person where an async function raises.
+
+        Raises `InReview`, which has the ticket; the function's own error is its cause.
+        """
+
+        @wraps(function)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await function(*args, **kwargs)
+            except Exception as error:
+                asked: Any = args[0] if args else next(iter(kwargs.values()), "")
+                request = Request.of(asked if isinstance(asked, Request | str) else repr(asked))
+                ticket = await self.submit(request, "failed", None, {})
+                raise InReview(ticket) from error
+
+        return called
+
+    def __repr__(self) -> str:
+        """Show when it does so."""
+        return f"Review({self.desk!r}, when={sorted(self.when)})"

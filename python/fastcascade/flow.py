@@ -1,0 +1,427 @@
+"""The way of one request, from top to bottom. No I/O: it yields what it wants done and is sent what came of it.
+
+let in       within the limit of calls at once, or turned away
+look         the same was asked a moment ago, or is being asked now
+enter        by what is visible
+climb        until the policy is content or the budget is spent
+fall back    what the chain has: a region, a stale answer, a person, at last a text that always works
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from fastcascade.answers import Answer, Entrance
+from fastcascade.climb import Best, Climb
+from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn
+from fastcascade.errors import NoAnswer
+from fastcascade.fallbacks.review import Review
+from fastcascade.fallbacks.stale import Flight, Found, Kept, Stale
+from fastcascade.ledger import Ledger
+from fastcascade.messages import Request
+from fastcascade.notices import notify
+from fastcascade.policies import Everything, Ladder, Standing, Threshold
+from fastcascade.records import dump
+from fastcascade.streaming import pieces
+from fastcascade.tiers import CHARACTERS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from fastcascade.cascade import Cascade
+
+__all__ = ["Run", "started"]
+
+STAND_IN: Final = Threshold()
+TRIES: Final = 5
+"""How often a stale answer is asked for again behind its caller."""
+# Labels of what the chain did, in the trace: a replay finds it there.
+FOUND: Final = "chain/found"
+STALE: Final = "chain/stale"
+TURNED_AWAY: Final = "chain/turned away"
+REVIEW: Final = "chain/review"
+HANDING_OVER: Final = 5.0
+"""Seconds a store has to keep a review."""
+UNSURE: Final = frozenset({"below threshold", "a better tier failed", "deadline", "money", "attempts", "refused"})
+
+
+@dataclass(slots=True)
+class Run:
+    """One request on its way."""
+
+    cascade: "Cascade"
+    request: Request
+    ledger: Ledger
+    streaming: bool = False
+    replaying: bool = False
+    entrance: Entrance | None = None
+    climb: Climb | None = None
+
+    @property
+    def seen(self) -> bool:
+        """Whether the client has something of a stream."""
+        return self.climb is not None and self.climb.piped.seen
+
+    def flow(self) -> Generator[Effect, Outcome, Answer]:
+        """All of it."""
+        cascade = self.cascade
+        if cascade.slots is not None:
+            answer = yield from self._let_in()
+        elif cascade.chain.stale is not None:
+            answer = yield from self._looked(cascade.chain.stale)
+        else:
+            answer = yield from self._answered()
+        if answer.reply is None:
+            tried = "; ".join(
+                f"{each.tier}: {each.error.message if each.error else each.reason}" for each in answer.attempts
+            )
+            msg = f"no tier answered ({tried or answer.degraded})"
+            raise NoAnswer(msg, answer)
+        if self.streaming and not self.seen:
+            yield Emit(pieces(answer.reply))
+        return answer
+
+    # Let in.
+
+    def _let_in(self) -> Generator[Effect, Outcome, Answer]:
+        """Wait for a place, where there is a limit; those who are turned away get what costs nothing."""
+        slots, ledger = self.cascade.slots, self.ledger
+        if slots is None or self.replaying:
+            outcome = yield Check(_nothing, label=TURNED_AWAY, inline=True)
+            ledger.tick(outcome)
+            if outcome.failure is not None:
+                return (yield from self._past_the_gate())
+            return (yield from self._turned_away(outcome.value))
+        ticket = slots.enter(ledger.now, self.request.priority, ledger.time_left(None))
+        try:
+            if ticket.state == "waiting":
+                ledger.tick((yield Sleep(max(0.0, ticket.until - ledger.now), ticket.signal)))
+            if ticket.state != "in":
+                slots.give_up(ticket, ledger.now)
+                return (yield from self._turned_away(slots.hint(ledger.now)))
+            began = ledger.now
+            answer = yield from self._past_the_gate()
+            late = answer.degraded == "deadline"
+            slots.leave(ticket, ledger.now, ledger.now - began, failed=late)
+        finally:
+            slots.give_up(ticket, ledger.now)  # nothing, where it has left
+        return answer
+
+    def _past_the_gate(self) -> Generator[Effect, Outcome, Answer]:
+        stale = self.cascade.chain.stale
+        return (yield from (self._answered() if stale is None else self._looked(stale)))
+
+    def _turned_away(self, wait: float) -> Generator[Effect, Outcome, Answer]:
+        notify("overloaded", "the cascade", "requests are turned away: its slots are taken, and its queue is full")
+        self._note(TURNED_AWAY, wait)
+        answer = self._made(Answer(None, self.request, degraded="overloaded", retry_after=wait))
+        return (yield from self._fallen(answer, turned_away=True))
+
+    # Look.
+
+    def _looked(self, stale: Stale) -> Generator[Effect, Outcome, Answer]:
+        """An answer that is kept, or that somebody else is waiting for; else go and ask."""
+        if self.replaying:
+            outcome = yield Check(_nothing, label=FOUND, inline=True)
+            self.ledger.tick(outcome)
+            found = outcome.value
+            return self._kept(found) if isinstance(found, Found) else (yield from self._answered())
+        if self.request.regenerate:
+            answer = yield from self._answered()
+            self._keep(stale, stale.key(self.request), answer)
+            return answer
+        key, ledger = stale.key(self.request), self.ledger
+        held = stale.shelf.find(key, ledger.now)
+        if held is not None and held[1] < stale.fresh_for + stale.while_refreshing:
+            if held[1] >= stale.fresh_for:
+                yield from self._refresh(stale, key, pause=0.0)
+            return self._kept(Found(held[0], "cache", held[1]))
+        flight, mine, now = yield from stale.joined(key, ledger.now, ledger.time_left(None))
+        ledger.now = max(ledger.now, now)
+        if mine:
+            return (yield from self._flown(stale, key, flight))
+        if flight.landed:
+            return self._joined(flight)
+        late = self._made(Answer(None, self.request, degraded="deadline"))
+        return (yield from self._fallen(late))
+
+    def _flown(self, stale: Stale, key: str, flight: Flight[Answer]) -> Generator[Effect, Outcome, Answer]:
+        """Ask, for all who ask the same meanwhile. If this run is given up, one of them asks in its place."""
+        answer: Answer | None = None
+        try:
+            answer = yield from self._answered()
+            self._keep(stale, key, answer)
+        finally:
+            shared = answer is not None and answer.reply is not None and not answer.incomplete
+            stale.shelf.land(key, flight, answer, shared=shared)
+        return answer
+
+    def _joined(self, flight: Flight[Answer]) -> Answer:
+        """What the one who asked has got, at no cost to the others."""
+        theirs = flight.result
+        if theirs is None or theirs.reply is None:
+            return self._made(Answer(None, self.request, degraded="no tier answered"))
+        kept = Kept(theirs.reply, self.ledger.now, theirs.tier, theirs.confidence)
+        return self._kept(Found(kept, "joined", None, theirs.degraded, theirs.ticket))
+
+    def _kept(self, found: Found) -> Answer:
+        """The answer that was found, which no call was made for."""
+        self._note(STALE if found.via == "stale" else FOUND, found)
+        kept, degraded = found.kept, "stale" if found.via == "stale" else found.degraded
+        answer = Answer(kept.reply, self.request, kept.tier, kept.confidence, degraded=degraded, ticket=found.ticket)
+        return self._made(replace(answer, via=found.via, age=found.age))
+
+    def _note(self, label: str, value: Any) -> None:
+        """Write down what the chain found, for a replay to find it too, and to take as long."""
+        began = self.ledger.now if label == STALE else self.ledger.started
+        self.ledger.outcomes[label] = Outcome(value, None, began, self.ledger.now)
+
+    def _keep(self, stale: Stale, key: str, answer: Answer) -> None:
+        """Keep an answer that was accepted, and nothing less."""
+        if answer.reply is not None and not answer.degraded and answer.via in ("", "region"):
+            kept = Kept(answer.reply, self.ledger.now, answer.tier, answer.confidence)
+            stale.shelf.keep(key, kept, self.ledger.now)
+
+    def refreshed(self, stale: Stale, key: str) -> Generator[Effect, Outcome, Answer]:
+        """Ask the tiers, for the shelf alone."""
+        answer = yield from self._climbed()
+        self._keep(stale, key, answer)
+        return answer
+
+    def _refresh(self, stale: Stale, key: str, *, pause: float) -> Generator[Effect, Outcome, None]:
+        """Ask again behind the caller, once for all who were given the stale answer."""
+        if stale.shelf.begin_refresh(key):
+            cascade, request = self.cascade, self.request
+            yield Spawn(lambda now: _refreshing(cascade, request, stale, key, pause, now))
+
+    # Enter, climb.
+
+    def _answered(self) -> Generator[Effect, Outcome, Answer]:
+        """Ask the tiers, and the chain where they have no answer, or none that is good enough."""
+        answer = yield from self._climbed()
+        if answer.reply is None or answer.degraded or self.cascade.chain.review is not None:
+            answer = yield from self._fallen(answer)
+        return answer
+
+    def _climbed(self) -> Generator[Effect, Outcome, Answer]:
+        cascade, ledger = self.cascade, self.ledger
+        if self.entrance is None:
+            yield from self._enter()
+        else:
+            ledger.now = ledger.started + self.entrance.after
+        entrance = self.entrance or cascade.everywhere
+        first, last = min(entrance.first, cascade.top), min(entrance.last, cascade.top)
+        climb = Climb(
+            cascade.rungs,
+            self.request,
+            ledger,
+            last,
+            streaming=self.streaming,
+            trusting=cascade.abstain == "accept",
+            weighing=cascade.weighs,
+            recording=isinstance(cascade.policy, Everything),
+            hedge=cascade.hedge,
+            spares=None if self.replaying else cascade.spares,
+            standing_by=cascade.refusals == "accept",
+        )
+        ladder = cascade.estimates(self.request) if cascade.weighs else cascade.ladder
+        position: int | None = cascade.policy.first(first, last, ladder)
+        standing: Standing | None = None
+        while position is not None and position <= last and not ledger.spent:
+            standing = yield from climb.attempt(position)
+            if climb.piped.seen:
+                break  # what the client has seen stands
+            position = self._next(standing, ladder)
+        if climb.ahead:
+            yield from climb.finish()
+        self.climb = climb
+        return self._judged(climb, entrance, standing)
+
+    def _next(self, standing: Standing, ladder: Ladder) -> int | None:
+        """What the policy says; one that breaks must not lose the request, and is stood in for by the threshold."""
+        try:
+            return self.cascade.policy.after(standing, ladder)
+        except Exception:  # noqa: BLE001 - a user's policy may raise anything
+            return STAND_IN.after(standing, ladder)
+
+    def _enter(self) -> Generator[Effect, Outcome, None]:
+        cascade, request, ledger = self.cascade, self.request, self.ledger
+        if cascade.plain and not (request.min_tier or request.max_tier or request.regenerate):
+            self.entrance = cascade.everywhere
+            return
+        self.request = request = yield from cascade.lanes.find_route(request, ledger)
+        sticky = cascade.sessions.place(request) if cascade.sessions and not self.replaying else 0
+        entrance = cascade.lanes.choose(request, cascade.places, sticky, remember=not self.replaying)
+        took = ledger.now - ledger.started
+        self.entrance = replace(entrance, after=took) if took else entrance
+
+    def _judged(self, climb: Climb, entrance: Entrance, standing: Standing | None) -> Answer:
+        """The best there is, and in what it falls short."""
+        best, ledger, cascade = climb.best, self.ledger, self.cascade
+        if best is None:
+            waits = [each.error.retry_after for each in climb.attempts if each.error is not None]
+            wait = min((each for each in waits if each is not None), default=None)
+            degraded = ledger.spent or ledger.ran_out or "no tier answered"
+            answer = Answer(None, self.request, degraded=degraded, entrance=entrance, retry_after=wait)
+            return self._made(replace(answer, attempts=tuple(climb.attempts)))
+        lost, reply, tier = 0, best.reply, cascade.rungs[best.position].name
+        if cascade.sessions is not None and not self.replaying and best.position <= cascade.top:
+            tokens = reply.usage.input if reply.usage else self.request.size // CHARACTERS_PER_TOKEN
+            lost = cascade.sessions.keep(self.request, best.position, reply.model or tier, tokens)
+        return Answer(
+            reply,
+            self.request,
+            tier,
+            best.score,
+            ledger.now - ledger.started,
+            self._shortfall(climb, best, standing),
+            tuple(climb.attempts),
+            entrance,
+            lost,
+            outcomes=ledger.outcomes,
+        )
+
+    def _shortfall(self, climb: Climb, best: Best, standing: Standing | None) -> str:
+        """In what the answer falls short. A policy that weighs gain against cost may be content with any score."""
+        weighs = self.cascade.weighs
+        if climb.piped.seen:
+            ended = climb.attempts[-1].verdict
+            return ended if ended in ("incomplete", "empty") else _refused(best)
+        wanted_more = standing is not None and standing.failed
+        if best.accepted and not (weighs and wanted_more):
+            return _refused(best)
+        if short := climb.ledger.ran_out or climb.ledger.spent:
+            return short
+        if wanted_more:
+            return "a better tier failed"
+        return "" if weighs else "below threshold"
+
+    # Fall back.
+
+    def _fallen(self, answer: Answer, *, turned_away: bool = False) -> Generator[Effect, Outcome, Answer]:
+        """What the chain has to offer, link by link. Those who were turned away cost no call."""
+        chain, ledger = self.cascade.chain, self.ledger
+        ledger.reserve = 0.0  # it was kept back for this
+        for link in chain.order:
+            if isinstance(link, Review):
+                answer = yield from self._handed_over(link, answer, turned_away=turned_away)
+            elif answer.reply is not None:
+                continue
+            elif isinstance(link, Stale):
+                answer = yield from self._aged(link, answer)
+            elif not turned_away:
+                answer = yield from self._elsewhere(answer)
+        if answer.reply is None and chain.static is not None:
+            answer = self._made(replace(answer, reply=chain.static.reply(self.request), via="static"))
+        if answer.via in ("region", "stale", "static") and not self.replaying:
+            notify("degraded", "the cascade", f"an answer came from {answer.via}: {answer.degraded or 'it is whole'}")
+        return answer
+
+    def _elsewhere(self, answer: Answer) -> Generator[Effect, Outcome, Answer]:
+        """Ask the tiers of the region behind the ladder, until one has an answer."""
+        climb, standing = self.climb, None
+        if climb is None:
+            return answer
+        for position in range(self.cascade.top + 1, len(self.cascade.rungs)):
+            if climb.best is not None or self.ledger.spent:
+                break
+            standing = yield from climb.attempt(position)
+        judged = self._judged(climb, self.entrance or self.cascade.everywhere, standing)
+        return replace(judged, via="region") if judged.reply is not None else judged
+
+    def _aged(self, stale: Stale, answer: Answer) -> Generator[Effect, Outcome, Answer]:
+        """The last good answer, if it is not too old; it is asked for again behind the caller."""
+        if self.replaying:
+            outcome = yield Check(_nothing, label=STALE, inline=True)
+            found = outcome.value if isinstance(outcome.value, Found) else None
+        else:
+            key = stale.key(self.request)
+            held = stale.shelf.find(key, self.ledger.now)
+            found = None
+            if held is not None and held[1] <= stale.stale_for:
+                found = Found(held[0], "stale", held[1])
+                yield from self._refresh(stale, key, pause=stale.refresh)
+        if found is None:
+            return answer
+        kept = self._kept(found)
+        return replace(kept, attempts=answer.attempts, entrance=answer.entrance, retry_after=answer.retry_after)
+
+    def _handed_over(self, review: Review, answer: Answer, *, turned_away: bool) -> Generator[Effect, Outcome, Answer]:
+        """Have a person answer what no tier could, or not well enough; and some that are drawn, to be checked."""
+        why = "failed" if answer.reply is None else "unsure"
+        wanted = answer.reply is None or (answer.degraded in UNSURE and answer.via in ("", "region"))
+        if turned_away or self.seen:
+            return answer
+        if not wanted or why not in review.when:
+            if not self.replaying and not answer.degraded and not answer.via and review.desk.sampled():
+                yield Spawn(lambda _now: _sampled(review, answer))
+            return answer
+        given = (review, answer.request, why, answer.reply, dump(answer))
+        patience = self.ledger.time_left(HANDING_OVER)
+        outcome = yield Check(_submitted, given, "review", patience, label=REVIEW)
+        self.ledger.outcomes[REVIEW] = Outcome(outcome.value, outcome.failure, outcome.started, outcome.ended)
+        self.ledger.tick(outcome)
+        if outcome.failure is not None:
+            if not self.replaying:
+                notify("store off", "reviews", f"a review could not be kept ({outcome.failure.kind}); it has no ticket")
+            return self._made(answer)
+        return self._made(replace(answer, ticket=str(outcome.value)))
+
+    def _made(self, answer: Answer) -> Answer:
+        """An answer with what is known of the run by now."""
+        ledger = self.ledger
+        return replace(answer, latency=ledger.now - ledger.started, outcomes=ledger.outcomes)
+
+
+def started(
+    cascade: "Cascade",
+    request: Request,
+    now: float,
+    *,
+    streaming: bool = False,
+    replaying: bool = False,
+    entrance: Entrance | None = None,
+) -> Run:
+    """A run that begins now."""
+    budget = request.budget or cascade.budget
+    ledger = Ledger(budget, cascade.prices, now, now, counting=not replaying)
+    if cascade.chain.reserve and budget.deadline is not None:
+        ledger.reserve = min(cascade.chain.reserve, budget.deadline / 4)
+    return Run(cascade, request, ledger, streaming, replaying, entrance)
+
+
+def _refreshing(
+    cascade: "Cascade", request: Request, stale: Stale, key: str, pause: float, now: float
+) -> Generator[Effect, Outcome, None]:
+    """Ask for an answer anew, a few times, until there is a good one."""
+    try:
+        for _ in range(TRIES):
+            if pause > 0.0:
+                now = (yield Sleep(pause)).ended
+            run = started(cascade, request, now)
+            answer = yield from run.refreshed(stale, key)
+            now = run.ledger.now
+            if not answer.degraded:
+                return
+            pause = 2.0 * (pause or stale.refresh)
+    finally:
+        stale.shelf.end_refresh(key)
+
+
+def _sampled(review: Review, answer: Answer) -> Generator[Effect, Outcome, None]:
+    """Hand over an answer to be checked. Nobody waits for it."""
+    given = (review, answer.request, "sampled", answer.reply, dump(answer))
+    outcome = yield Check(_submitted, given, "review", HANDING_OVER, label=REVIEW)
+    if outcome.failure is not None:
+        notify("store off", "reviews", f"a sample could not be kept for review ({outcome.failure.kind})")
+
+
+async def _submitted(review: Review, request: Request, why: Any, best: Any, trace: Any) -> str:
+    return await review.submit(request, why, best, trace)
+
+
+def _nothing() -> None:
+    """Never called: a replay looks for what was recorded under the label."""
+
+
+def _refused(best: Best) -> str:
+    """A refusal may be all there is; it is no answer to what was asked, and says so."""
+    return "refused" if best.reply.stop == "refusal" else ""
