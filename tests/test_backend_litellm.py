@@ -187,6 +187,11 @@ REFUSED: list[tuple[int, Any, dict[str, str], tuple[Any, ...]]] = [
     (401, error(f"wrong: {KEY}"), {}, ("auth", 401, None)),
     (403, error("not you"), {}, ("auth", 403, None)),
     (404, error("no such model"), {}, ("not_found", 404, None)),
+    (400, error("no such model", "x", "model_not_found"), {}, ("not_found", 400, None)),
+    (402, error("pay"), {}, ("billing", 402, None)),
+    (409, error("not now"), {}, ("conflict", 409, None)),
+    (410, error("gone"), {}, ("not_found", 410, None)),
+    (429, error("broke", "insufficient_quota", "insufficient_quota"), LATER, ("billing", 429, 7.0)),
     (422, error("shape"), {}, ("bad_request", 422, None)),
     (429, error("slow down"), LATER, ("rate_limited", 429, 7.0)),
     (500, error("oops"), {}, ("server", 500, None)),
@@ -208,6 +213,24 @@ def test_a_refusal_says_what_kind_it_is(
     assert (failure.kind, failure.status, failure.retry_after) == wanted
     assert failure.request_id == headers.get("x-request-id", "")
     assert len(server.seen) == 1
+
+
+@real
+@pytest.mark.parametrize("how", [whole, streamed])
+@pytest.mark.parametrize(
+    "said",
+    [
+        error(f"no: {KEY}", "invalid_request_error", "content_policy_violation"),
+        error(f"no: {KEY}", "invalid_request_error", "content_filter"),
+        error(f"no: {KEY}. The request was rejected as a result of the safety system", "invalid_request_error"),
+    ],
+)
+def test_a_refusal_of_the_content_is_a_reply(server: WireServer, how: Answers, said: dict[str, Any]) -> None:
+    """A model that will not answer this has replied, with nothing, whether by its code or by litellm's reading."""
+    server.reply(400, said, {"x-request-id": "req_9"})
+    deltas, reply = ask(server, how=how)
+    assert (deltas, reply.stop, reply.empty, reply.id) == ([], "refusal", True, "req_9")
+    assert KEY not in repr(reply) and len(server.seen) == 1
 
 
 WRONG: list[tuple[Any, str]] = [

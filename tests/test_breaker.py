@@ -204,10 +204,10 @@ def test_slow_calls_open_it() -> None:
 def test_slow_probes_are_judged_by_their_rate() -> None:
     """An answer that was slow is an answer: as long as fewer than `slow_rate` of the probes are slow, it closes."""
     for slow, state in ((1, "closed"), (2, "open")):
-        circuit = Breaker(slow_after=2.0, slow_rate=0.6, calls=4, probes=3).circuit()
+        circuit = Breaker(slow_after=2.0, slow_rate=0.5, calls=4, probes=4).circuit()
         fail(circuit, 0.0, 4)
-        assert [circuit.admit(30.0) for _ in range(3)] == [0.0] * 3
-        for n in range(3):
+        assert [circuit.admit(30.0) for _ in range(4)] == [0.0] * 4
+        for n in range(4):
             circuit.record(40.0, 10.0 if n < slow else 1.0, None)
         assert circuit.state == state
 
@@ -227,6 +227,16 @@ def test_a_share_is_reached_exactly(kind: str, make: Callable[[], Window]) -> No
         six, seven = make(), make()
         assert not any(six.add(0.0, *(bad if n < 6 else (False, False))) for n in range(100))
         assert [seven.add(0.0, *(bad if n < 7 else (False, False))) for n in range(100)] == [False] * 99 + [True]
+
+
+def test_a_window_of_calls_forgets_the_oldest() -> None:
+    """It holds the last of them, whatever they were."""
+    window = CountWindow(4, 4, 1.0, 1.0)
+    calls = [(n % 3 == 0, n % 5 == 0) for n in range(40)]
+    for n, (failed, slow) in enumerate(calls, 1):
+        window.add(0.0, failed, slow)
+        last = calls[:n][-4:]
+        assert window.tally == (len(last), sum(each[0] for each in last), sum(each[1] for each in last))
 
 
 def test_a_window_of_time_forgets_by_tenths() -> None:
@@ -299,11 +309,22 @@ def test_lost_permits_lapse() -> None:
     assert [circuit.admit(80.0) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
     circuit.forget(30.0)  # one of the lost ones: its place was taken
     assert circuit.admit(80.0) == 1.0
-    circuit.record(90.0, 60.0, None)
+    circuit.record(90.0, 60.0, None)  # likewise: three are still under way
+    circuit.forget(80.0)
+    assert circuit.admit(90.0) == 1.0
     circuit.record(90.0, 60.0, None)
     assert circuit.tally == (2, 0, 0)
     circuit.record(90.0, 10.0, None)
     assert circuit.state == "closed"
+
+
+def test_what_is_told_twice_frees_one_place() -> None:
+    """A caller's slip lets no more probes out than are wanted."""
+    circuit = opened(0.0)
+    assert circuit.admit(30.0) == 0.0
+    circuit.record(31.0, 1.0, None)
+    circuit.record(31.0, 1.0, None)
+    assert [circuit.admit(31.0) for _ in range(2)] == [0.0, 1.0]
 
 
 def test_a_lapsed_probe_that_fails_opens_it() -> None:
@@ -397,7 +418,7 @@ def test_changes_are_told_when_the_circuit_can_be_used() -> None:
     for _ in range(3):
         circuit.record(31.0, 1.0, None)
     for to in ("open", "open", None, "closed", "closed", None, None):
-        circuit.force(to, 40.0)  # type: ignore[arg-type]
+        circuit.force(to, 40.0)
     assert [each[:2] for each in told] == [
         ("closed", "open"),
         ("open", "half-open"),
@@ -449,3 +470,19 @@ def test_threads_share_a_circuit() -> None:
         each.join()
     assert sum(permits) == 3
     assert circuit.tally == (threads * rounds, threads * rounds // 3, 0)
+
+
+def test_who_is_known_to_be_well_is_tried_before_the_cooling_ends() -> None:
+    """`try_now` makes an open circuit half-open; one that is closed or held stays as it is."""
+    circuit = Breaker(failure_threshold=1, recovery_timeout=30, half_open_max_calls=1).circuit("a")
+    circuit.try_now(0.0)
+    assert circuit.state == "closed"
+    circuit.record(1.0, 0.5, "server")
+    assert circuit.admit(2.0) == 29.0
+    circuit.try_now(2.0)
+    assert circuit.state == "half-open" and circuit.admit(2.0) == 0.0
+    circuit.record(3.0, 0.5, None)
+    assert circuit.state == "closed"
+    circuit.force("open", 4.0)
+    circuit.try_now(5.0)
+    assert circuit.state == "held open"

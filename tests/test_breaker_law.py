@@ -253,6 +253,10 @@ class BreakerMachine(RuleBasedStateMachine):
             self.ask(5)
             self.now += self.breaker.lapse + 0.001
         self.settle(data.draw(st.sampled_from(sorted(self.out)[-8:])), kind)
+        if self.out:
+            call = max(self.out)
+            self.circuit.forget(self.out.pop(call))
+            self.model.permits.discard(call)
         self.ask(5)
 
     @rule(to=st.sampled_from(["open", "closed"]))

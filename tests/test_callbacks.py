@@ -19,9 +19,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcascade.callbacks import Callbacks, Delivery, new_secret, signed, verify
 from fastcascade.errors import ConfigError, RequestError
 from fastcascade.messages import Reply, Request, Text, ToolCall
+from fastcascade.reviews.callbacks import Callbacks, Delivery, new_secret, signed, verify
 from fastcascade.stores.reviews import Review
 
 KEY = b"k" * 32

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from fastcascade import Answer, Cascade, ConfigError, NoAnswer, Request, Tier, notices, replay
-from fastcascade.desk import ReviewDesk
 from fastcascade.errors import InReview
 from fastcascade.fallbacks import Breaker, Bulkhead, Region, Retry, Review, Stale, Static
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.messages import Budget, Reply
+from fastcascade.reviews.desk import ReviewDesk
 from fastcascade.testing import Fault, ScriptedBackend, Slow, Stall, Step, run_virtual
 from memory_reviews import MemoryReviews
 

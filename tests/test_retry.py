@@ -227,10 +227,21 @@ def test_threads_may_come_out_of_order(
 ) -> None:
     """Where one comes with a time before another's, no second is counted twice."""
     allowance = RetryShare(share, reserve, refill).allowance()
-    grants = sum(allowance.withdraw(now) for call, now in steps if call or allowance.deposit(now))
+    calls = grants = 0
+    for again, now in steps:
+        if again:
+            grants += allowance.withdraw(now)
+        else:
+            allowance.deposit(now)
+            calls += 1
     times = [now for _, now in steps] or [0.0]
-    calls = sum(not call for call, _ in steps)
     assert grants <= reserve + share * calls + refill * (max(times) - min(times)) + 1e-6
+
+
+def test_one_who_comes_late_takes_nothing_away() -> None:
+    """A retry with a time before another's is granted as if it came with that."""
+    allowance = RetryShare(share=0.0, reserve=3, refill=1.0).allowance()
+    assert [allowance.withdraw(now) for now in (100.0, 50.0, 99.0, 100.0)] == [True, True, True, False]
 
 
 def granted(allowance: Allowance, now: float) -> int:

@@ -182,6 +182,31 @@ def test_one_store_serves_many_loops(server: RedisServer) -> None:
     assert asyncio.run(store.counts()).waiting == 360
 
 
+def test_clocks_that_differ_take_no_review_from_its_holder(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a clock that is ahead has found lapsed is still held by one that is behind, and others go on beside it."""
+    monkeypatch.setattr("fastcascade.stores.redis.BATCH", 2)
+
+    async def run() -> None:
+        store = maker(server)()
+        for number in range(5):
+            await store.add(review(f"held{number}", due=3.0))
+            assert await store.claim("ann", 0.0, 10.0)
+        ahead = await store.claim("bob", 20.0, 10.0)
+        assert ahead
+        assert ahead.id == "held0"
+        assert await store.claim("cid", 5.0, 10.0) is None
+        for number in range(5):
+            await store.add(review(f"free{number}", 1.0, due=3.0))
+        assert [each.id for each in await store.expire(5.0)] == [f"free{number}" for number in range(5)]
+        assert len(await store.expire(10.0)) == 4
+        assert await store.purge(10.0) == 5
+        await store.aclose()
+
+    asyncio.run(run())
+
+
 def test_in_a_cluster_all_keys_are_in_one_slot() -> None:
     """A node of a cluster takes every script, through the client for clusters, which the store is told to make."""
     from redis.asyncio import RedisCluster  # noqa: PLC0415 - loads redis-py
@@ -269,6 +294,7 @@ def test_a_review_is_taken_as_it_stands(server: RedisServer, fields: dict[str, A
         assert len(await store.due_callbacks(9.0, 1.0)) == wanted
         held = await store.claim("bob", 9.0, 1.0)
         assert (held is not None) is (moved.state in {"waiting", "claimed"})
+        assert await store.purge(5.0) == 0
         assert await store.purge(9.0) == (held is None and not wanted)
         await store.aclose()
 

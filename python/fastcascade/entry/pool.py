@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import dataclass
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from fastcascade.backends.backend import Backend
@@ -24,15 +24,13 @@ from fastcascade.entry.outliers import Outliers
 from fastcascade.entry.tries import Tries
 from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind
 from fastcascade.fallbacks.breaker import Breaker
+from fastcascade.fallbacks.bulkhead import OVERLOADS, Bulkhead, Ticket
+from fastcascade.fallbacks.hedge import Hedge
 from fastcascade.fallbacks.latencies import Latencies
 from fastcascade.fallbacks.remedies import UNDONE
 from fastcascade.fallbacks.retry import Retry
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.notices import notify
-
-if TYPE_CHECKING:
-    from fastcascade.fallbacks.bulkhead import Bulkhead, Ticket
-    from fastcascade.fallbacks.hedge import Hedge
 
 __all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool", "Seen", "pooled"]
 
@@ -45,7 +43,6 @@ BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unav
 """Failures that say nothing about the instance."""
 HEARTBEAT: Final = 120.0
 """Seconds without a sign of the active checks, after which they are begun anew."""
-OVERLOAD: Final[frozenset[FailureKind]] = frozenset({"timeout", "overloaded", "rate_limited", "connection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,8 @@ class Pool:
         *instances: Instance | Backend,
         retry: Retry | None = DEFAULT_RETRY,
         breaker: Breaker | None = DEFAULT_BREAKER,
-        bulkhead: "Bulkhead | None" = None,
-        hedge: "Hedge | None" = None,
+        bulkhead: Bulkhead | None = None,
+        hedge: Hedge | None = None,
         balance: Balancer | None = None,
         outliers: Outliers | None = AUTOMATIC,
         health: Health | None = AUTOMATIC,
@@ -184,7 +181,7 @@ class Pool:
             now = again
         return (yield from tries.open(now))
 
-    def settle(self, instance: Instance, ticket: "Ticket | None", outcome: Outcome, now: float) -> None:
+    def settle(self, instance: Instance, ticket: Ticket | None, outcome: Outcome, now: float) -> None:
         """Learn from a call that is over."""
         instance.end()
         failure = outcome.failure
@@ -198,7 +195,7 @@ class Pool:
             self._learn(instance, failure, took, now)
         if ticket is not None and instance.slots is not None:
             gone = failure is not None and failure.kind in BLAMELESS
-            failed = failure is not None and failure.kind in OVERLOAD
+            failed = failure is not None and failure.kind in OVERLOADS
             instance.slots.leave(ticket, now, None if gone else took, failed=failed)
         if self.outliers is not None and (failure is None or failure.kind not in BLAMELESS):
             self._judge(instance, now, ok=failure is None)
@@ -336,6 +333,8 @@ class Pool:
 
     def _checked(self, instance: Instance) -> None:
         if instance.alive:
+            if instance.circuit is not None:
+                instance.circuit.try_now(self._watched)
             notify("returned", instance.name, f"{self.name}: active checks find it alive again")
         else:
             notify("died", instance.name, f"{self.name}: active checks find it dead; its calls are moved")
@@ -392,7 +391,9 @@ def _instances(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
 
 
 def _sound(instance: Instance, now: float) -> bool:
-    return instance.closed_until <= now and (instance.circuit is None or instance.circuit.state == "closed")
+    return instance.closed_until <= now and (
+        instance.circuit is None or instance.circuit.state in ("closed", "held closed")
+    )
 
 
 def _seen(instance: Instance, now: float, standing: bool) -> Seen:  # noqa: FBT001 - of one call

@@ -126,6 +126,8 @@ def _told(turn: Turn, spare: Turn, first: Handle, second: Handle, won: Handle) -
     spare.end(outcomes[1])
     winner, loser = (outcomes[0], outcomes[1]) if won is first else (outcomes[1], outcomes[0])
     behind = spare if won is first else turn
+    if loser.failure is not None and loser.failure.kind == "cancelled":
+        turn.tries.pool.latencies.add(loser.ended - loser.started)  # it took that long at least
     turn.tries.past.append(Try(behind.instance.name, loser.started, loser.ended, loser.failure or LOST))
     turn.tries.instance = turn.instance if won is first else spare.instance
     return winner

@@ -3,15 +3,18 @@
 Here is what can be set; circuit.py has the state, and the table of what leads to what.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final, get_args
+from typing import Final, ParamSpec, TypeVar, get_args
 
 from fastcascade.errors import ConfigError, FailureKind
 from fastcascade.fallbacks.circuit import SILENT, Circuit, State
 
 __all__ = ["COUNTS", "SILENT", "Breaker", "Circuit", "State"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COUNTS: Final[frozenset[FailureKind]] = frozenset(
     {
@@ -144,6 +147,12 @@ class Breaker:
     def circuit(self, name: str = "") -> Circuit:
         """The state for one backend, with one key, in one region."""
         return Circuit(self, name)
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Leave an async function alone while it keeps failing; `function.pool` shows and holds its circuit."""
+        from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
+
+        return guarded(function, breaker=self)
 
     def __repr__(self) -> str:
         """Show how it can be made."""

@@ -28,10 +28,11 @@ Near the capacity, at 1.05 times the load, it costs one point of the share: 95 %
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import ceil, inf
 from threading import Lock
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from fastcascade.errors import ConfigError, FailureKind
 from fastcascade.fallbacks.limits import Adaptive
@@ -39,6 +40,8 @@ from fastcascade.signals import Signal
 
 __all__ = ["OVERLOADS", "Bulkhead", "Slots", "Ticket"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 OVERLOADS: Final[frozenset[FailureKind]] = frozenset({"timeout", "rate_limited", "overloaded"})
 """Failures that say that it was too much: `Slots.leave(..., failed=kind in OVERLOADS)`."""
 SHORT: Final = 0.2
@@ -104,6 +107,12 @@ class Bulkhead:
     def slots(self, name: str = "") -> "Slots":
         """The state of one place that is guarded so."""
         return Slots(self, name)
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Bound the calls of an async function that are under way at once."""
+        from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
+
+        return guarded(function, bulkhead=self)
 
 
 class Slots:

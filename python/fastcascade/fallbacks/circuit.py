@@ -7,6 +7,7 @@
                  `failure_rate` failed or of `slow_rate` were slow
     open         a call asks less than `cooling` seconds after         stays; it is told how long it must wait
     open         a call asks later                                     half-open, and this call is the first probe
+    open         `try_now()`: it is known to be well again         half-open
     half-open    a call asks, and of `probes` permits one is left      stays; it is a probe, and holds the permit
     half-open    a call asks, and none is left                         stays; the call is told to ask again soon
     half-open    a probe's backend fails                               open, for another `cooling` seconds
@@ -182,6 +183,14 @@ class Circuit:
             if self._out and (began is None or began >= self._round):
                 self._out -= 1
 
+    def try_now(self, now: float) -> None:
+        """Do not wait for the end of the cooling: somebody knows that the backend is well again."""
+        with self._lock:
+            if self._state != "open":
+                return
+            self._begin_probing(now)
+        self._tell("open", "half-open")
+
     def force(self, to: Literal["open", "closed"] | None, now: float) -> None:
         """Hold it open or closed, whatever comes; None: back to automatic."""
         if to not in ("open", "closed", None):
@@ -214,8 +223,6 @@ class Circuit:
         self._state = "open"
         self._free = False
         self._until = now + self.breaker.cooling
-        # Of the calls that are under way none was admitted later than now.
-        self._from = self._round = self._until - ROUNDING
         self._out = 0
 
     def _begin_probing(self, since: float) -> None:

@@ -9,9 +9,10 @@ A second call after the 95th percentile is wanted by 5 percent of the calls, now
 just that, and drawn at random, a burst of 1 grants half of them, and one of 10 nine tenths and more.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from fastcascade.errors import ConfigError
 from fastcascade.fallbacks.latencies import Latencies
@@ -19,6 +20,8 @@ from fastcascade.fallbacks.retry import Allowance
 
 __all__ = ["Hedge"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 RATIONED: Final = 0.05
 """The share of calls that get a second one where a percentile says when, unless another is given."""
 
@@ -75,3 +78,9 @@ class Hedge:
         share = self.share or (1.0 if self.percentile is None else RATIONED)
         # All may have one: then those which were not wanted are kept, and nobody goes short.
         return Allowance(share, self.burst, 0.0, inf if share >= 1.0 else self.burst)
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Call an async function a second time where the first call takes long."""
+        from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
+
+        return guarded(function, hedge=self)

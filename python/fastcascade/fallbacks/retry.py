@@ -4,17 +4,20 @@ Nothing here waits or asks: a `Retry` says what to do, and an `Allowance` keeps 
 told the time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from random import random as drawn
 from threading import Lock
-from typing import Final, get_args
+from typing import Final, ParamSpec, TypeVar, get_args
 
 from fastcascade.errors import ConfigError, Failure, FailureKind
 from fastcascade.fallbacks.remedies import REMEDIES, Remedy
 
 __all__ = ["Allowance", "Retry", "RetryShare"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MOST_TIMES: Final = 5
 """More retries than this keep an outage going and help nobody."""
@@ -204,7 +207,11 @@ class Retry:
         """The count of the retries that are allowed, as it is at the beginning."""
         return Allowance(0.0, inf, 0.0, inf) if self.budget is None else self.budget.allowance()
 
-    # Alone, as a decorator.
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        """Call an async function again where it fails in a way that may pass; its own error is what is raised at last."""
+        from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
+
+        return guarded(function, retry=self)
 
 
 def _checked(remedies: Mapping[FailureKind, Remedy]) -> Mapping[FailureKind, Remedy]:

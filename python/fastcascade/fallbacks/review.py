@@ -8,7 +8,7 @@ from fastcascade.errors import ConfigError, InReview
 from fastcascade.messages import Reply, Request
 
 if TYPE_CHECKING:
-    from fastcascade.desk import ReviewDesk
+    from fastcascade.reviews.desk import ReviewDesk
     from fastcascade.stores.reviews import Why
 
 __all__ = ["Review"]

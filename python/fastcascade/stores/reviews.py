@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+import fastcascade.answers  # noqa: F401 - makes what a review holds readable
 from fastcascade.blocks import nothing
 from fastcascade.messages import Reply, Request
 from fastcascade.records import known

@@ -24,16 +24,16 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fastcascade.bells import Bells, rung
 from fastcascade.blocks import nothing
-from fastcascade.callbacks import Callbacks
 from fastcascade.errors import ConfigError, RequestError, StoreError
-from fastcascade.labels import case, picked, whole
 from fastcascade.messages import Reply, Request
 from fastcascade.records import write_line
-from fastcascade.signatures import Secret, Secrets, keys_of
+from fastcascade.reviews.bells import Bells, rung
+from fastcascade.reviews.callbacks import Callbacks
+from fastcascade.reviews.labels import case, picked, whole
+from fastcascade.reviews.signatures import Secret, Secrets, keys_of
+from fastcascade.reviews.upkeep import SERVE, Tidied, Upkeep
 from fastcascade.stores.reviews import Answered, Counts, Review, ReviewStore, Why
-from fastcascade.upkeep import SERVE, Tidied, Upkeep
 
 __all__ = ["ReviewDesk", "Tidied"]
 

@@ -20,7 +20,7 @@ from fastcascade.backends.failures import retry_after, scrub
 from fastcascade.blocks import Text
 from fastcascade.errors import ConfigError, RequestError
 from fastcascade.records import dump
-from fastcascade.signatures import Secret, Secrets, keys_of, new_secret, signed, verify
+from fastcascade.reviews.signatures import Secret, Secrets, keys_of, new_secret, signed, verify
 from fastcascade.stores.reviews import Review
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from fastcascade.bells import Bells, rung
-from fastcascade.callbacks import Callbacks
 from fastcascade.errors import ConfigError, StoreError
 from fastcascade.notices import notify
+from fastcascade.reviews.bells import Bells, rung
+from fastcascade.reviews.callbacks import Callbacks
 from fastcascade.signals import Signal
 from fastcascade.stores.reviews import Review, ReviewStore
 
