@@ -70,7 +70,7 @@ test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
 
 # In an environment of its own: litellm asks for an older openai than the one the others are tested with.
 test-litellm: $(LITELLM_VENV)/made/litellm $(MADE)/extension ## run the tests of the litellm adapter, and of OpenAI's with its SDK
-	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_backend_litellm.py tests/test_backend_openai.py
+	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_backend_litellm.py tests/test_backend_openai.py tests/test_probes.py
 
 lint: lint-python lint-rust ## look for faults of style and likely mistakes
 

@@ -1,12 +1,13 @@
 """A real redis-server for tests: on its own port, in its own folder, to be stopped, killed and begun again."""
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,14 +105,20 @@ def redis_server(*settings: str) -> Iterator[RedisServer]:
         pytest.skip(WHY_NOT)
     with TemporaryDirectory(prefix="fastcascade-redis-", dir=quick_folder()) as folder:
         server = RedisServer(Path(folder), *settings)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.kill()
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that connections going out are given, one of which could else take it while it is down.
+
+    In a cluster a server listens 10,000 ports higher too.
+    """
+    while True:
+        port = random.randrange(11_000, 21_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

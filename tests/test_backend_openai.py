@@ -205,6 +205,16 @@ def test_a_refusal_says_what_kind_it_is(
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("how", [whole, streamed])
+@pytest.mark.parametrize("code", ["content_filter", "invalid_prompt"])
+def test_a_refusal_of_the_content_is_a_reply(server: WireServer, how: Answers, code: str) -> None:
+    """A model that will not answer this has replied, with nothing, so that the next tier is asked."""
+    server.reply(400, error(f"no: {KEY}", "invalid_request_error", code), {"x-request-id": "req_9"})
+    deltas, reply = ask(server, how=how)
+    assert (deltas, reply.stop, reply.empty, reply.raw_stop, reply.id) == ([], "refusal", True, code, "req_9")
+    assert KEY not in repr(reply) and len(server.seen) == 1
+
+
 UNREADABLE: list[Any] = [
     b"", b"Hello", b"[1]", b"null", b'"x"', {}, {"choices": None}, {"choices": []}, {"choices": [None]},
     {"choices": {"a": 1}}, {"choices": [{"message": {"content": "x"}}]}, completion(7), completion("x", None),

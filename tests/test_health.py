@@ -93,8 +93,6 @@ def watch(health: Health, places: dict[str, Place], seconds: float) -> tuple[Log
     return log, among
 
 
-# How often, and how long.
-
 TIMES: list[tuple[dict[str, Any], float, float, float]] = [
     ({}, 7.5, 7.5, 30.0),
     ({"within": 2.0}, 0.5, 0.5, 2.0),
@@ -143,9 +141,6 @@ def test_it_shows_its_settings() -> None:
 
 async def ping(_backend: Backend) -> None:
     """Find everybody alive."""
-
-
-# Deaths and returns.
 
 
 @settings(max_examples=300)

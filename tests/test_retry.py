@@ -262,15 +262,17 @@ def test_good_traffic_does_not_save_up(share: RetryShare, kept: int) -> None:
     assert granted(allowance, 3600.0) == kept
 
 
-@pytest.mark.parametrize("calls", [100, 1000, 10_000])
+@pytest.mark.parametrize("calls", [101, 1001, 10_001])
 def test_an_outage_is_not_made_worse(calls: int) -> None:
-    """When every call fails, and each asks for all the retries it may, a tenth of them and the reserve is granted."""
+    """When every call fails, and each asks for all the retries it may, its share of them and the reserve is granted."""
     allowance = Retry().allowance()
     retries = 0
     for _ in range(calls):
         allowance.deposit(5.0)
         retries += sum(allowance.withdraw(5.0) for _ in range(3))
-    assert retries == (calls - 1) // 10 + 10  # what the first call earns has no room beside a full reserve
+    if calls > 500:
+        assert calls + retries <= 1.1 * calls
+    assert retries == (calls - 1) * 8 // 100 + 10  # what the first call earns has no room beside a full reserve
 
 
 def test_little_traffic_can_retry() -> None:

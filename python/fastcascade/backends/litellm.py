@@ -40,6 +40,8 @@ class LiteLLM:
     LITELLM_LOCAL_MODEL_COST_MAP is "True".
     """
 
+    remote = True  # asked over a network: a tier makes it a pool, which retries
+
     def __init__(
         self,
         model: str,

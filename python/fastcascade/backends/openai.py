@@ -47,6 +47,8 @@ class OpenAI:
     retries are off in any case.
     """
 
+    remote = True  # asked over a network: a tier makes it a pool, which retries
+
     def __init__(  # noqa: PLR0913 # the settings of one thing, all but one named
         self,
         model: str,
@@ -110,7 +112,7 @@ class OpenAI:
             response = await self._client().chat.completions.with_raw_response.create(**sent)
             request_id = response.headers.get(REQUEST_ID) or ""
             return read(response.http_response.content, self._dialect, self.name, request_id)
-        raise failures.failure
+        return failures.settle()
 
     async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
         """Ask, and give the reply as it comes; at last the whole."""
@@ -136,9 +138,7 @@ class OpenAI:
                     yield delta
                 pieces.done = pieces.done or whole
                 reply = pieces.reply()
-        if reply is None:
-            raise failures.failure
-        yield reply
+        yield failures.settle() if reply is None else reply
 
     async def probe(self) -> None:
         """See whether anybody is there: ask what is known of the model, which costs no tokens.

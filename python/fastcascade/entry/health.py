@@ -47,7 +47,7 @@ class Health:
 
     A `timeout` as long as `every` is the most patient there can be without probes overlapping, so by default both are
     `within / (after + 1)`: 7.5 seconds for 30, and half a second for 2. What the event loop is late comes on top, and
-    what a probe takes to clean up when its time is over. A return is known `back * every + timeout` seconds after it.
+    what a probe takes to clean up when its time is over. A return is known within `back * every + timeout`.
     The first probe comes at a moment drawn by chance, so that not all processes probe at once.
 
     Args:

@@ -27,7 +27,7 @@ from fastcascade.fallbacks.breaker import Breaker
 from fastcascade.fallbacks.bulkhead import OVERLOADS, Bulkhead, Ticket
 from fastcascade.fallbacks.hedge import Hedge
 from fastcascade.fallbacks.latencies import Latencies
-from fastcascade.fallbacks.remedies import UNDONE
+from fastcascade.fallbacks.remedies import undone
 from fastcascade.fallbacks.retry import Retry
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.notices import notify
@@ -197,7 +197,7 @@ class Pool:
             gone = failure is not None and failure.kind in BLAMELESS
             failed = failure is not None and failure.kind in OVERLOADS
             instance.slots.leave(ticket, now, None if gone else took, failed=failed)
-        if self.outliers is not None and (failure is None or failure.kind not in BLAMELESS):
+        if failure is None or failure.kind not in BLAMELESS:
             self._judge(instance, now, ok=failure is None)
         if failure is None and instance.priority != self._serving:
             self._moved(instance)
@@ -225,9 +225,11 @@ class Pool:
             notify("auth failed", instance.name, f"{self.name}: {why}")
 
     def _judge(self, instance: Instance, now: float, *, ok: bool) -> None:
-        outliers = self.outliers
+        if self.outliers is None:
+            instance.failures = 0 if ok else instance.failures + 1
+            return
         peers = next(group for group in self.groups if group[0].priority == instance.priority)
-        if outliers is not None and outliers.note(instance, peers, now, ok=ok):
+        if self.outliers.note(instance, peers, now, ok=ok):
             notify("ejected", instance.name, f"{self.name}: it failed again and again, and is left out for a while")
 
     def _moved(self, instance: Instance) -> None:
@@ -247,9 +249,9 @@ class Pool:
             return self.outliers.standing(group, now)
         return [each for each in group if each.alive]
 
-    def repeatable(self, request: Request, kind: FailureKind) -> bool:
+    def repeatable(self, request: Request, failure: Failure) -> bool:
         """Whether a call that failed so may be made again."""
-        return not self.effects or bool(request.idempotency) or kind in UNDONE
+        return not self.effects or bool(request.idempotency) or undone(failure)
 
     def unavailable(self, now: float) -> Failure:
         """Why nobody may be asked."""

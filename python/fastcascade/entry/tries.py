@@ -143,13 +143,13 @@ class Tries:
             if only.closed_until > now or (only.circuit is not None and only.circuit.admit(now) > 0.0):
                 return None
             return only
-        for healthy in (True, False):
-            for group in pool.groups:
-                candidates = pool.standing(group, now) if healthy else group
-                chosen = self._picked([each for each in candidates if self._open_to(each, now)], now)
-                if chosen is not None:
-                    return chosen
-        return None
+        for group in pool.groups:
+            chosen = self._picked(pool.standing(group, now), now)
+            if chosen is not None:
+                return chosen
+        # Rather somebody who was left out than nobody; the dead only where nobody is alive.
+        anyone = [each for each in pool.instances if each.alive] or pool.instances
+        return self._picked(anyone, now)
 
     def _open_to(self, instance: Instance, now: float) -> bool:
         if instance.closed_until > now or instance in self.barred:
@@ -160,7 +160,8 @@ class Tries:
         return not left and instance not in self.asked
 
     def _picked(self, candidates: Sequence[Instance], now: float) -> Instance | None:
-        """One of them that its breaker lets us ask; those not asked yet come first."""
+        """One of them that its provider and its breaker let us ask; those not asked yet come first."""
+        candidates = [each for each in candidates if self._open_to(each, now)]
         fresh = [each for each in candidates if each not in self.asked]
         candidates = fresh or candidates
         while candidates:
@@ -181,7 +182,7 @@ class Tries:
         if failure is None or instance is None or retry is None:
             return self.stamped(outcome)
         remedy = retry.remedy(failure)
-        if remedy in ("next tier", "give up") or not self.pool.repeatable(self.call.request, failure.kind):
+        if remedy in ("next tier", "give up") or not self.pool.repeatable(self.call.request, failure):
             return self.stamped(outcome)
         self._leave(instance, remedy, failure)
         pause = 0.0 if self.moving else self._repeat(now)

@@ -54,7 +54,7 @@ class RetryShare:
         most: retries that are kept at most; as many as the reserve by default, and at least one.
     """
 
-    share: float = 0.1
+    share: float = 0.08
     reserve: float = 10.0
     refill: float = 0.1
     most: float | None = None
@@ -208,7 +208,7 @@ class Retry:
         return Allowance(0.0, inf, 0.0, inf) if self.budget is None else self.budget.allowance()
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-        """Call an async function again where it fails in a way that may pass; its own error is what is raised at last."""
+        """Call an async function again where it fails in a way that may pass; at last its own error is raised."""
         from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
 
         return guarded(function, retry=self)

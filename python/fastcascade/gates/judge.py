@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import Call, Outcome
+from fastcascade.entry.pool import pooled
 from fastcascade.errors import ConfigError
 from fastcascade.gates.agreement import json_objects
 from fastcascade.gates.check import failed, line, patience, unit
@@ -109,7 +110,7 @@ class Judge(Gate):
             raise ConfigError(
                 msg if style == "yes_no" else f"a judge of style {style} has no use for log-probabilities"
             )
-        self.backend = backend
+        self.backend = pooled(backend)
         self.style = style
         self.criteria = _criteria(criteria)
         self.prompt = prompt
