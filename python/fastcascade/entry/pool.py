@@ -205,6 +205,10 @@ class Pool:
     # What it learns.
 
     def _learn(self, instance: Instance, failure: Failure, took: float, now: float) -> None:
+        if failure.retry_after is not None and failure.kind not in BLAMELESS:
+            instance.close_until(now + failure.retry_after)
+        elif failure.kind == "rate_limited" and self.retry is not None:
+            instance.close_until(now + self.retry.delay(0))
         moved = self.health is not None and not instance.alive  # found dead by the checks, which know more
         if failure.kind in BLAMELESS or moved:
             if instance.circuit is not None:
@@ -212,10 +216,6 @@ class Pool:
             return
         if instance.circuit is not None:
             instance.circuit.record(now, took, failure.kind)
-        if failure.retry_after is not None:
-            instance.close_until(now + failure.retry_after)
-        elif failure.kind == "rate_limited" and self.retry is not None:
-            instance.close_until(now + self.retry.delay(0))
         if failure.kind == "timeout":
             instance.measure(now, took)
         elif failure.kind == "not_found":

@@ -11,7 +11,7 @@ reasons, and every one is within the request's own budget (time, money, calls):
 So each instance gets at most one call of a request, and what the retry budget pays for beyond that.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -70,37 +70,29 @@ class Tries:
 
     def run(self, now: float) -> Generator[Effect, Outcome, Outcome]:
         """Ask until somebody replies, or nobody is left to ask."""
-        while True:
-            found = yield from self._choose(now)
-            if isinstance(found, Outcome):
-                return found
-            instance, now = found
-            if self.failed is None:
-                self.pool.count(now)
-            turn = yield from entered(self, instance, now)
-            outcome = turn if isinstance(turn, Outcome) else (yield from asked(turn))
-            now = outcome.ended
-            if outcome.failure is None:
-                return self.stamped(outcome)
-            again = yield from self.after(outcome, now)
-            if isinstance(again, Outcome):
-                return again
-            now = again
+        return self.stamped((yield from self._through(now, asked)))
 
     def open(self, now: float) -> Generator[Effect, Outcome, Outcome]:
         """As `run`, for a stream: ask until a first piece is there."""
+        return (yield from self._through(now, self._opened))
+
+    def _through(
+        self, now: float, begin: Callable[[Turn], Generator[Effect, Outcome, Outcome]]
+    ) -> Generator[Effect, Outcome, Outcome]:
         while True:
             found = yield from self._choose(now)
             if isinstance(found, Outcome):
                 return found
-            instance, now = found
+            turn = yield from entered(self, *found)
+            if isinstance(turn, float):
+                now = turn
+                continue
             if self.failed is None:
-                self.pool.count(now)
-            outcome = yield from self._opened(instance, now)
-            now = outcome.ended
+                self.pool.count(found[1])
+            outcome = turn if isinstance(turn, Outcome) else (yield from begin(turn))
             if outcome.failure is None:
                 return outcome
-            again = yield from self.after(outcome, now)
+            again = yield from self.after(outcome, outcome.ended)
             if isinstance(again, Outcome):
                 return again
             now = again
@@ -241,11 +233,8 @@ class Tries:
 
     # Streams.
 
-    def _opened(self, instance: Instance, now: float) -> Generator[Effect, Outcome, Outcome]:
+    def _opened(self, turn: Turn) -> Generator[Effect, Outcome, Outcome]:
         """A stream of which the first piece is there."""
-        turn = yield from entered(self, instance, now)
-        if isinstance(turn, Outcome):
-            return turn
         try:
             opened = yield Open(turn.call)
             handle: Handle | None = opened.value

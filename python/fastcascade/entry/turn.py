@@ -51,8 +51,8 @@ class Turn:
         self.end(Outcome(None, CANCELLED, self.now, self.now))
 
 
-def entered(tries: "Tries", instance: "Instance", now: float) -> Generator[Effect, Outcome, Turn | Outcome]:
-    """Wait for a slot, where they are counted. The breaker has let us in; after a wait it is asked again."""
+def entered(tries: "Tries", instance: "Instance", now: float) -> Generator[Effect, Outcome, Turn | Outcome | float]:
+    """Wait for a slot, where they are counted. The time, if nobody may ask the instance any more when there is one."""
     slots, circuit = instance.slots, instance.circuit
     if slots is None:
         return Turn(tries, instance, None, now)
@@ -67,10 +67,9 @@ def entered(tries: "Tries", instance: "Instance", now: float) -> Generator[Effec
             raise
         if not _is_in(ticket):
             slots.give_up(ticket, now)
-        elif circuit is not None and (wait := circuit.admit(now)) > 0.0:
-            slots.leave(ticket, now, None, failed=False)
-            why = f"{tries.pool.name}: the breaker of {instance.name!r} opened while this waited"
-            return Outcome(None, Failure("unavailable", why, retry_after=None if wait == inf else wait), now, now)
+        elif instance.closed_until > now or (circuit is not None and circuit.admit(now) > 0.0):
+            slots.give_up(ticket, now)
+            return now
     if _is_in(ticket):
         return Turn(tries, instance, ticket, now)
     name = tries.pool.name
@@ -105,9 +104,11 @@ def _race(turn: Turn, stagger: float) -> Generator[Effect, Outcome, Outcome]:
     try:
         second: Handle = (yield Start(spare.call)).value
         yield Wait((first, second))
-        if _failed(first) and second.outcome is None:
+        if first.outcome is not None and first.outcome.failure is not None and second.outcome is None:
+            turn.end(first.outcome)  # others are to know at once, not when the race is over
             yield from _awaited(second)
-        elif _failed(second) and first.outcome is None:
+        elif second.outcome is not None and second.outcome.failure is not None and first.outcome is None:
+            spare.end(second.outcome)
             yield from _awaited(first)
         won, lost = (first, second) if _replied(first) or not _replied(second) else (second, first)
         if lost.outcome is None:
@@ -130,6 +131,8 @@ def _told(turn: Turn, spare: Turn, first: Handle, second: Handle, won: Handle) -
         turn.tries.pool.latencies.add(loser.ended - loser.started)  # it took that long at least
     turn.tries.past.append(Try(behind.instance.name, loser.started, loser.ended, loser.failure or LOST))
     turn.tries.instance = turn.instance if won is first else spare.instance
+    if winner.failure is not None:
+        winner.ended = max(winner.ended, loser.ended)  # both were waited for
     return winner
 
 
@@ -164,10 +167,6 @@ def _awaited(handle: Handle) -> Generator[Effect, Outcome, Outcome]:
     while handle.outcome is None:
         yield Wait((handle,))
     return handle.outcome
-
-
-def _failed(handle: Handle) -> bool:
-    return handle.outcome is not None and handle.outcome.failure is not None
 
 
 def _replied(handle: Handle) -> bool:

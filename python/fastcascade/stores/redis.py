@@ -54,7 +54,8 @@ class RedisReviews:
         connections: the most that each event loop opens; others wait their turn, within their time.
         durable: what to do about a server that is set to lose reviews: "warn" is a notice, "require" a `StoreError`
             for everything, "trust" is not to ask.
-        client: makes a client of `redis.asyncio`, for clusters and sentinels; the URL is then only a name.
+        client: makes a client of `redis.asyncio` that decodes nothing, for clusters and sentinels; the URL is then only
+            a name, and such a client has retries of its own.
     """
 
     def __init__(
@@ -187,8 +188,8 @@ class RedisReviews:
             while (review := await store.claim("ann", time(), 600.0)) is None:
                 mark = await store.news(mark, 10.0)
 
-        A lease that lapses is no news: `seconds` is also how late a lapsed review is found. All who wait in one event
-        loop share one connection.
+        Whoever waits for one ticket calls `get` in place of `claim`. A lease that lapses is no news: `seconds` is also
+        how late a lapsed review is found. All who wait in one event loop share one connection.
         """
         return await (await self._link()).after(after, seconds)
 

@@ -1,0 +1,132 @@
+"""What can be set on a thing: the parameters of whatever makes it, under the names they have in a file.
+
+They are read off the constructor, so that a new one needs nothing here. What that cannot know stands in `OTHERWISE`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from fastcascade.cascade import Cascade
+from fastcascade.config.families import FAMILIES, Link
+from fastcascade.config.hints import Foreign, resolved
+from fastcascade.embedders import Embedder
+from fastcascade.entry.pool import Pool
+from fastcascade.fallbacks.region import Region
+from fastcascade.fallbacks.review import Review
+from fastcascade.fallbacks.static import Static
+from fastcascade.lanes import Lanes
+from fastcascade.messages import Reply, Request
+from fastcascade.reviews.desk import ReviewDesk
+from fastcascade.tiers import SAMPLING, Tier
+
+__all__ = ["FLAT", "Setting", "Settings", "settings_of"]
+
+
+class Other(NamedTuple):
+    """What a parameter is called in a file, and what it takes, where that is not what the constructor says."""
+
+    name: str
+    hint: Any
+
+
+Answer = str | Reply | Callable[[Request], Any]
+OTHERWISE: Final[Mapping[Any, Mapping[str, Other]]] = {
+    Cascade: {"tiers": Other("tiers", Tier), "fallbacks": Other("fallbacks", list[Link])},
+    Lanes: {"lanes": Other("rules", None)},
+    Region: {"backups": Other("tiers", Tier)},
+    Reply: {"content": Other("content", str)},
+    Static: {"answer": Other("answer", Answer)},
+}
+BY_NAME: Final[Mapping[str, Any]] = {"client": Foreign, "embedder": Embedder, "model": str}
+"""What parameters take whose hint is `Any`."""
+FLAT: Final[Mapping[Any, tuple[str, Any]]] = {Review: ("desk", ReviewDesk)}
+"""Where the settings of a part stand in the same table as those of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One parameter."""
+
+    name: str
+    hint: Any
+    required: bool = False
+    spread: bool = False  # one list in the file, many arguments in a call
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All parameters, in their order. `rest` is what any other name takes; None where there is none other."""
+
+    target: Callable[..., Any]
+    by_name: Mapping[str, Setting]
+    places: Mapping[str, str] = field(default_factory=dict)  # of positional parameters, by name in a file
+    rest: Any = None
+
+    @property
+    def lightest(self) -> bool:
+        """Whether it can be made with nothing said."""
+        return not any(each.required for each in self.by_name.values())
+
+    def make(self, values: Mapping[str, Any]) -> Any:
+        """Call it."""
+        args: list[Any] = []
+        named = dict(values)
+        for name, param in self.places.items():
+            if name not in named:
+                continue
+            value = named.pop(name)
+            if self.by_name[name].spread:
+                args += value
+            else:
+                named[param] = value
+        return self.target(*args, **named)
+
+
+@cache
+def settings_of(target: Callable[..., Any]) -> Settings:
+    """Read them off."""
+    other = OTHERWISE.get(target, {})
+    hints = resolved(target)
+    found: dict[str, Setting] = {}
+    places: dict[str, str] = {}
+    rest: Any = None
+    for param in _parameters(target):
+        if param.name == "self" or param.name.startswith("_"):
+            continue
+        hint = hints.get(param.name, Any)
+        if hint is Any:
+            hint = BY_NAME.get(param.name, Any)
+        elif param.name == "embedder":
+            hint = _embedder(hint)
+        if param.kind is param.VAR_KEYWORD:
+            rest = hint
+            continue
+        name, changed = other.get(param.name, Other(param.name, None))
+        hint = hint if changed is None else changed
+        spread = param.kind is param.VAR_POSITIONAL
+        found[name] = Setting(name, list[hint] if spread else hint, not spread and param.default is param.empty, spread)
+        places[name] = param.name
+    if target is Tier:
+        known = resolved(Request)
+        found |= {name: Setting(name, known[name]) for name in sorted(SAMPLING)}
+        rest = None
+    if target in FLAT:
+        found.pop(FLAT[target][0])
+    return Settings(target, found, places, rest)
+
+
+def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # written in C, and silent
+        return []
+
+
+def _embedder(hint: Any) -> Any:
+    """A gate's is any function; here it may be one of ours besides."""
+    return hint | Embedder if hint is not Embedder else hint
+
+
