@@ -16,6 +16,7 @@ from fastcascade import (
     CredentialError,
     FastcascadeError,
     IncompleteAnswer,
+    InReview,
     KeyRing,
     NoAnswer,
     PathError,
@@ -25,14 +26,19 @@ from fastcascade import (
     PriceSheet,
     Request,
     RequestError,
+    ReviewDesk,
     Route,
     RouteConflict,
     RouteError,
     Router,
+    StoreError,
     Tier,
     errors,
 )
+from fastcascade.fallbacks import Review
+from fastcascade.stores.sqlite import SQLiteReviews
 from fastcascade.testing import Cut, Fault, ScriptedBackend
+from memory_reviews import MemoryReviews
 
 
 def tree(error: type[Exception]) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def test_every_exception_knows_status_and_fault(error: type[FastcascadeError]) -
     """The status is a caller's 4xx just where the caller is at fault, and each has a docstring."""
     assert error.fault in ("operator", "caller", "backend")
     assert (400 <= error.status < 500) == (error.fault == "caller")
-    assert (500 <= error.status < 600) == (error.fault != "caller")
+    assert (500 <= error.status < 600 or error is InReview) == (error.fault != "caller")
     assert (error.__doc__ or "").strip()
 
 
@@ -100,6 +106,16 @@ async def read() -> None:
         pass
 
 
+async def reviewed() -> None:
+    """Call a wrapped function that fails."""
+
+    @Review(ReviewDesk(MemoryReviews()))
+    async def fail(text: str) -> None:
+        raise ConnectionError(text)
+
+    await fail("q")
+
+
 RAISED: list[tuple[type[FastcascadeError], Any]] = [
     (ConfigError, lambda: Cache[int]()),
     (CredentialError, lambda: KeyRing().add("", "ann")),
@@ -111,6 +127,8 @@ RAISED: list[tuple[type[FastcascadeError], Any]] = [
     (BackendError, lambda: asyncio.run(SILENT.complete(Request.of("q")))),
     (NoAnswer, lambda: Cascade(Tier(SILENT), prices=PriceSheet(source=None), last_resort=None).run_sync("q")),
     (IncompleteAnswer, lambda: asyncio.run(read())),
+    (InReview, lambda: asyncio.run(reviewed())),
+    (StoreError, lambda: asyncio.run(SQLiteReviews("/nowhere/at/all.db").counts())),
 ]
 
 

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from fastcascade.answers import Answer, Attempt, Spent
     from fastcascade.cascade import Cascade
     from fastcascade.effects import Outcome
+    from fastcascade.entry.instance import Instance
+    from fastcascade.entry.pool import Pool
     from fastcascade.fallbacks.hedge import Hedge
     from fastcascade.lanes import Lane, Lanes, Sessions
     from fastcascade.messages import (
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from fastcascade.policies import Everything, ExpectedGain, Threshold
     from fastcascade.prices import Price, PriceSheet
     from fastcascade.recording import Recording, record, replay
+    from fastcascade.reviews.desk import ReviewDesk
     from fastcascade.semantic import SemanticRoutes
     from fastcascade.tiers import Tier
 
@@ -105,6 +108,7 @@ __all__ = [
     "Image",
     "InReview",
     "IncompleteAnswer",
+    "Instance",
     "Key",
     "KeyRing",
     "Lane",
@@ -118,6 +122,7 @@ __all__ = [
     "PathPolicy",
     "PatternError",
     "PatternSet",
+    "Pool",
     "Price",
     "PriceSheet",
     "Quota",
@@ -127,6 +132,7 @@ __all__ = [
     "Reply",
     "Request",
     "RequestError",
+    "ReviewDesk",
     "Route",
     "RouteConflict",
     "RouteError",
@@ -160,11 +166,14 @@ _LATER = {
     "cascade": "Cascade",
     "fallbacks.hedge": "Hedge",
     "effects": "Outcome",
+    "entry.instance": "Instance",
+    "entry.pool": "Pool",
     "lanes": "Lane Lanes Sessions",
     "messages": "Budget Delta Image Message Opaque Reply Request Text Thinking Token Tool ToolCall ToolResult Usage",
     "policies": "Everything ExpectedGain Threshold",
     "prices": "Price PriceSheet",
     "recording": "Recording record replay",
+    "reviews.desk": "ReviewDesk",
     "semantic": "SemanticRoutes",
     "tiers": "Tier",
 }
@@ -175,7 +184,7 @@ def __getattr__(name: str) -> Any:
     """Load what belongs to the model cascade when it is first named."""
     if name in _WHERE:
         found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    elif name in ("backends", "gates"):
+    elif name in ("backends", "entry", "fallbacks", "gates", "notices", "reviews", "stores"):
         found = import_module(f"{__name__}.{name}")
     else:
         msg = f"module {__name__!r} has no attribute {name!r}"

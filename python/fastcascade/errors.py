@@ -165,6 +165,7 @@ class StoreError(FastcascadeError):
     """A store that outlives the process cannot be used: off, full, or damaged. The cascade goes on without it."""
 
     status: ClassVar[int] = 503
+    fault: ClassVar[Literal["operator", "caller", "backend"]] = "backend"
 
 
 class InReview(FastcascadeError):

@@ -25,6 +25,7 @@ NoticeKind: TypeAlias = Literal[
     "overloaded",  # requests are turned away
     "degraded",  # a fallback answered
     "store off",  # a store cannot be reached
+    "at risk",  # a store may lose what it has taken
     "review",  # reviews wait too long
     "drill",  # a drill began, ended, or found a fault
 ]

@@ -108,7 +108,10 @@ FAMILIES: Final[Mapping[Any, Family]] = {
     Calibrator: Family("a calibration", {"isotonic": Isotonic, "platt": Platt}, ("__call__",)),
     Embedder: Family(
         "an embedder",
-        {name.removesuffix("embedder").strip(): made for name, made in _classes(embedders, frozenset({"Vector"})).items()},
+        {
+            name.removesuffix("embedder").strip(): made
+            for name, made in _classes(embedders, frozenset({"Vector"})).items()
+        },
         ("__call__",),
     ),
     Balancer: Family("a way to balance", _classes(balance), ("pick",)),

@@ -1,11 +1,11 @@
 """Tables that make something: of a kind that they name, of a class that is wanted, or of several parts."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.cascade import Cascade
 from fastcascade.config.building import BAD, made
+from fastcascade.config.checks import checked
 from fastcascade.config.document import Node
 from fastcascade.config.families import Family
 from fastcascade.config.hints import alternatives, is_part, resolved
@@ -16,17 +16,29 @@ from fastcascade.entry.instance import Instance
 from fastcascade.entry.pool import Pool
 from fastcascade.gates.calibration import calibrate
 from fastcascade.gates.gate import Gate
+from fastcascade.messages import Reply, Request
 from fastcascade.tiers import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastcascade.config.reader import Reader
 
 __all__ = ["Kinds"]
 
 KIND: Final = frozenset({"kind"})
 PLACES: Final = frozenset({"backend", "instances", "pool"})
+
+
+class Anybody:
+    """Stands for a backend with a mistake in it, and gives whatever is asked for."""
+
+    name = "?"
+
+    def __init__(self, gate: Gate | None) -> None:
+        self.gives = gate.needs if gate is not None else frozenset()
+
+    async def complete(self, request: Request, /) -> Reply | None:
+        """Never asked."""
+        raise NotImplementedError
 
 
 class Kinds:
@@ -36,7 +48,7 @@ class Kinds:
         reader: reads their values.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: "Reader") -> None:
         """Know nobody yet."""
         self.reader = reader
         self.tiers: dict[str, Node] = {}  # by name, where each stands
@@ -111,7 +123,7 @@ class Kinds:
         if _fits(found, family):
             return found
         if family.adopt is not None and callable(found):
-            return made(Settings(family.adopt, {}), {}, node, self.reader.mistakes) if False else family.adopt(found)
+            return family.adopt(found)
         return self.reader.mistake(node, f"{text!r} is no {_bare(family)}, but {type(found).__name__}")
 
     def one_of(self, node: Node, parts: list[Any]) -> Any:
@@ -150,9 +162,13 @@ class Kinds:
         doubtful |= {name for name, each in inner.items() if each is BAD}
         tiers = None
         if target is Tier:
-            self._noted(node, read)
-        elif target is Cascade:
+            doubtful |= self._noted(node, read)
+            if "backend" in doubtful:  # the rest is looked at all the same
+                read["backend"] = Anybody(read.get("gate"))
+        if target is Cascade:
             tiers = self.tiers
+            doubtful |= checked(self.reader, node, tiers, doubtful)
+            read = {name: each for name, each in read.items() if name not in doubtful}
         return made(settings, read, node, self.reader.mistakes, doubtful, tiers)
 
     def _flat(
@@ -192,18 +208,18 @@ class Kinds:
         at = at if isinstance(at.value, dict) else Node({}, at.path, at.lines)
         return {"backend": made(settings, {"instances": whom, **pool}, at, reader.mistakes, doubtful)}
 
-    def _noted(self, node: Node, read: dict[str, Any]) -> None:
-        """Remember a tier's name; two of one name are a mistake."""
+    def _noted(self, node: Node, read: dict[str, Any]) -> frozenset[str]:
+        """Remember a tier's name; two of one name are a mistake, and the name is in doubt."""
         name = read.get("name") or getattr(read.get("backend"), "name", "").replace("/", ":")
-        if not name:
-            return
-        if name in self.tiers:
+        if name and name in self.tiers:
             place = node["name"] if "name" in node.value else node
             other = self.tiers[name]
             problem = f"another tier is called {name!r} already, that of line {other.line}; give one a 'name'"
             self.reader.mistake(place, problem)
-        else:
+            return frozenset({"name"})
+        if name:
             self.tiers[name] = node
+        return frozenset()
 
     # Where things belong.
 

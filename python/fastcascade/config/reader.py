@@ -8,8 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from fastcascade.config.building import BAD, made
-from fastcascade.config.document import Node
+from fastcascade.config.building import BAD
+from fastcascade.config.document import Node, spelled
 from fastcascade.config.families import FAMILIES
 from fastcascade.config.hints import alternatives, is_part
 from fastcascade.config.kinds import Kinds
@@ -82,7 +82,7 @@ class Reader:
 
     def _number(self, node: Node, hint: Any, options: Options) -> Any:
         value = node.value
-        if isinstance(value, int) and (int in options or any(value in _choices(each) for each in options)):
+        if isinstance(value, int) and int in options:
             return value
         if float not in options:
             return self.wrong(node, hint)
@@ -211,7 +211,7 @@ class Reader:
         homes = self.kinds.homes(settings, key)
         near = meant(key, known)
         if len(homes) == 1:
-            self.mistake(node, f"no such setting here; it is one of {homes[0]!r}")
+            self.mistake(node, f"no such setting here; it belongs in {spelled((*node.path[:-1], homes[0]))!r}")
         elif near:
             self.mistake(node, f"no such setting; did you mean {near!r}?")
         elif len(node.path) > 1 and self.kinds.is_top(key):

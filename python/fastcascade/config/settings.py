@@ -10,10 +10,9 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from fastcascade.cascade import Cascade
-from fastcascade.config.families import FAMILIES, Link
+from fastcascade.config.families import Link
 from fastcascade.config.hints import Foreign, resolved
 from fastcascade.embedders import Embedder
-from fastcascade.entry.pool import Pool
 from fastcascade.fallbacks.region import Region
 from fastcascade.fallbacks.review import Review
 from fastcascade.fallbacks.static import Static
@@ -30,13 +29,14 @@ class Other(NamedTuple):
 
     name: str
     hint: Any
+    required: bool = False
 
 
 Answer = str | Reply | Callable[[Request], Any]
 OTHERWISE: Final[Mapping[Any, Mapping[str, Other]]] = {
-    Cascade: {"tiers": Other("tiers", Tier), "fallbacks": Other("fallbacks", list[Link])},
+    Cascade: {"tiers": Other("tiers", Tier, required=True), "fallbacks": Other("fallbacks", list[Link])},
     Lanes: {"lanes": Other("rules", None)},
-    Region: {"backups": Other("tiers", Tier)},
+    Region: {"backups": Other("tiers", Tier, required=True)},
     Reply: {"content": Other("content", str)},
     Static: {"answer": Other("answer", Answer)},
 }
@@ -78,7 +78,7 @@ class Settings:
             if name not in named:
                 continue
             value = named.pop(name)
-            if self.by_name[name].spread:
+            if name in self.by_name and self.by_name[name].spread:
                 args += value
             else:
                 named[param] = value
@@ -104,10 +104,11 @@ def settings_of(target: Callable[..., Any]) -> Settings:
         if param.kind is param.VAR_KEYWORD:
             rest = hint
             continue
-        name, changed = other.get(param.name, Other(param.name, None))
+        name, changed, required = other.get(param.name, Other(param.name, None))
         hint = hint if changed is None else changed
         spread = param.kind is param.VAR_POSITIONAL
-        found[name] = Setting(name, list[hint] if spread else hint, not spread and param.default is param.empty, spread)
+        required = required or (not spread and param.default is param.empty)
+        found[name] = Setting(name, list[hint] if spread else hint, required, spread)
         places[name] = param.name
     if target is Tier:
         known = resolved(Request)
@@ -128,5 +129,3 @@ def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:
 def _embedder(hint: Any) -> Any:
     """A gate's is any function; here it may be one of ours besides."""
     return hint | Embedder if hint is not Embedder else hint
-
-

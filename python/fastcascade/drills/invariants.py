@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from fastcascade.drills.load import Told
 from fastcascade.drills.report import Shift
+from fastcascade.fallbacks.hedge import RATIONED
 from fastcascade.fallbacks.retry import RetryShare
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def amplified(twin: "Twin", all_told: Sequence[Told], start: float, end: float, 
 
 def _hedges(group: "Group", asked: int) -> float:
     hedge = group.pool.hedge if group.pool is not None else None
-    return 0.0 if hedge is None else hedge.burst + asked * (hedge.share or 1.0)
+    if hedge is None:
+        return 0.0
+    return hedge.burst + asked * (hedge.share or (1.0 if hedge.percentile is None else RATIONED))
 
 
 def early(places: Sequence["Place"]) -> Iterator[str]:
@@ -129,6 +131,3 @@ def leaked(all_told: Sequence[Told], said: Sequence[str]) -> Iterator[str]:
     count = sum(prompt in heard for prompt in prompts)
     if count:
         yield f"{count} prompts are in the log or in a notice, word for word"
-
-
-assert DEFAULT.reserve < inf  # noqa: S101 - what the bound above rests on

@@ -14,7 +14,7 @@ from fastcascade.messages import Ask, Request
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
 
-__all__ = ["KEPT", "Told", "asked", "noted", "served_by", "steadily", "told"]
+__all__ = ["KEPT", "Told", "asked", "label_of", "noted", "served_by", "steadily", "told"]
 
 KNOWN: Final = 10
 """Questions that are asked again and again; as many more are new each time."""
@@ -55,8 +55,12 @@ def served_by(answer: Answer) -> str:
             made = f"{answer.tier}/answer"
             by = next((call.by for call in reversed(attempt.calls) if call.label == made), "")
             break
-    where = f"{answer.tier}/{by}" if by and by != answer.tier else answer.tier
-    return f"{where} (region)" if answer.via == "region" else where
+    return label_of(answer.tier, by)
+
+
+def label_of(tier: str, by: str) -> str:
+    """What an instance of a tier's pool is called; one that has the tier's own name goes by that."""
+    return f"{tier}/{by}" if by and by != tier else tier
 
 
 def asked(requests: Sequence[Ask] | None) -> Iterator[Request]:

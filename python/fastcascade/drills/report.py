@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from fastcascade.drills.load import Told
 
-__all__ = ["SCHEMA", "Calls", "Phase", "Report", "Shift", "gap_of", "percentile", "phases_of", "served_of", "shifts_of"]
+__all__ = ["SCHEMA", "Calls", "Phase", "Report", "Shift", "gap_of", "home_of", "percentile", "phases_of", "served_of",
+           "shifts_of"]
 
 SCHEMA: Final = 1
 WHEN: Final = ("before", "during", "after")
@@ -136,9 +137,9 @@ def phase_of(told: Told, start: float, end: float) -> int:
     return (told.began >= start) + (told.began >= end)
 
 
-def phases_of(all_told: Sequence[Told], start: float, end: float, last: float) -> Iterator[Phase]:
+def phases_of(all_told: Sequence[Told], began: float, start: float, end: float, last: float) -> Iterator[Phase]:
     """What callers saw in each phase."""
-    for number, seconds in enumerate((start, end - start, last - end)):
+    for number, seconds in enumerate((start - began, end - start, last - end)):
         held = [each for each in all_told if phase_of(each, start, end) == number]
         took = [each.took for each in held if each.ended < inf]
         yield Phase(
@@ -176,17 +177,31 @@ def shifts_of(
     spoken = [each for each in all_told if not each.kept]
     during = [each for each in spoken if start <= each.began < end]
     after = [each for each in spoken if each.began >= end]
-    home = {each.label for each in spoken if each.began < start and not each.lost}
-    over = _shift(during, start, lambda each: not each.lost and not struck(each))
-    return over, _shift(after, end, lambda each: not each.lost and each.label in home)
+    home = home_of(all_told, start)
+    back = {each.label for each in spoken if each.label in home and struck(each)} or home
+
+    def elsewhere(told: Told) -> bool:
+        return not told.lost and not struck(told)
+
+    def at_home(told: Told) -> bool:
+        return not told.lost and told.label in home
+
+    over = _shift(during, start, elsewhere, elsewhere)
+    return over, _shift(after, end, lambda told: not told.lost and told.label in back, at_home)
 
 
-def _shift(told: Sequence[Told], since: float, there: Callable[[Told], bool]) -> Shift:
-    first = min((each.ended for each in told if there(each)), default=None)
-    elsewhere = [each for each in told if not there(each)]
+def home_of(all_told: Sequence[Told], start: float) -> set[str]:
+    """Who answered before the fault."""
+    return {each.label for each in all_told if each.began < start and not each.lost and not each.kept}
+
+
+def _shift(
+    told: Sequence[Told], since: float, arrived: Callable[[Told], bool], settled: Callable[[Told], bool]
+) -> Shift:
+    first = min((each.ended for each in told if arrived(each)), default=None)
     if first is None:
         return Shift(None, None)
-    last = max((each.began for each in elsewhere), default=None)
+    last = max((each.began for each in told if not settled(each)), default=None)
     if last is None:
         return Shift(first - since, first - since)
     # All from there: from the first on that began when nobody any more was served elsewhere.

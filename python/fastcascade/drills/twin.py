@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade._core import Clock, RateLimiter
 from fastcascade.backends.backend import Backend
+from fastcascade.drills.load import label_of
 from fastcascade.drills.places import Group, Kept, Place, Probed, Watched
+from fastcascade.drills.scenarios import Scenario
 from fastcascade.drills.stand_in import StandIn
 from fastcascade.effects import Call, Effect, Handle, Outcome
 from fastcascade.entry.instance import Instance
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Twin"]
 
 LOCK: Final = type(Lock())
+SLACK: Final = 5.0
+"""Seconds on top of what is promised: requests come one by one, and take a while."""
 
 
 class Twin:
@@ -53,6 +57,7 @@ class Twin:
         self.store = Kept()
         self.quotas = Clock()
         self._known: dict[int, Any] = {}  # by the original's id
+        self._tiers: dict[int, list[str]] = {}  # the names of the tiers that ask a group, by its id
         self.cascade = other = copy.copy(cascade)
         vars(other).pop("flow", None)
         self.first = [self._tier(tier) for tier in cascade.tiers]
@@ -83,11 +88,22 @@ class Twin:
             each.struck = True
         return away
 
+    def labels(self, place: Place) -> set[str]:
+        """What answers from there are counted under."""
+        asked = place.backend if place.group.pool is None else place.group.pool
+        return {label_of(tier, place.name) for tier in self._tiers.get(id(asked), ())}
+
+    def recovery(self, scenario: Scenario, lasting: float, spacing: float) -> float:
+        """Seconds after which all is to be as it was, by the cascade's own settings."""
+        least = max((recovery(each.pool, lasting, spacing) for each in self.groups if each.pool), default=0.0)
+        return least + scenario.slowed + 1.1 * scenario.told + 5 * spacing + SLACK
+
     # The parts.
 
     def _tier(self, tier: "Tier") -> "Tier":
         other = copy.copy(tier)
         other.backend = self._backend(tier.backend, tier.name)
+        self._tiers.setdefault(id(other.backend), []).append(tier.name)
         other.gate = None if self.latency is not None else self._asking(tier.gate)
         other.latencies = None if tier.latencies is None else Latencies()
         for name in ("_requests", "_tokens"):
@@ -120,7 +136,7 @@ class Twin:
         for each in pool.instances:
             probed = probe is not None or any(hasattr(each.backend, name) for name in ("probe", "base_url"))
             watched = self._watched(each.backend, probed=probed, probe=probe)
-            label = f"{tier}/{each.name}"
+            label = label_of(tier, each.name)
             local = _is_local(each.backend)
             self.places.append(Place(each.name, label, each.region, each.priority, group, watched, local))
             instances.append(

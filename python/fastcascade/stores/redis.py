@@ -215,7 +215,7 @@ class RedisReviews:
             raise StoreError(msg)
         self._checked = True
         if risk:
-            notify("review", f"redis at {self._where}", f"reviews may be lost: {risk}")
+            notify("at risk", f"redis at {self._where}", f"reviews may be lost: {risk}")
 
     def _json(self, text: bytes) -> Any:
         try:
