@@ -10,9 +10,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 
 
 @pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key for the backends that want one when they are built; no example gets as far as using it."""
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A key for the backends that want one when they are built, which no example uses; a folder for files."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"block {number}" for number in range(1, len(BLOCKS) + 1)])
