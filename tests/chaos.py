@@ -111,6 +111,11 @@ class Counted(Pool):
         self.calls += 1
         return super().asking(call, now)
 
+    def let_in(self, only: Instance, now: float) -> bool:
+        found = super().let_in(only, now)
+        self.calls += found
+        return found
+
     def opening(self, call: Call, now: float, after: Handle | None = None) -> Generator[Effect, Outcome, Outcome]:
         self.calls += after is None
         return super().opening(call, now, after)

@@ -54,8 +54,8 @@ class Worker:
         self.held: list[tuple[str, str]] = []
 
     def note(self, *what: Any) -> None:
-        """One line, in one piece, on the disk before anything else is done."""
-        os.write(self.journal, json.dumps([self.order["now"], *what]).encode() + b"\n")
+        """One line, on the disk before anything else is done. It begins the line: the one before may have been torn."""
+        os.write(self.journal, b"\n" + json.dumps([self.order["now"], *what]).encode() + b";")
 
     async def work(self) -> None:
         """Go on until the last step, or the end."""

@@ -27,6 +27,10 @@ from reviews import listed, review
 
 __all__ = ["journal"]
 
+SYNCED = "PRAGMA synchronous = FULL"
+"""With which every connection begins: what was acknowledged is to outlive a loss of power too."""
+
+
 # --- made and shared -------------------------------------------------------------------------------------------------
 
 
@@ -123,10 +127,10 @@ def test_virtual_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_fork(tmp_path: Path, journal: str) -> None:
-    """A store works on after a fork in both processes, and the child's end takes nothing from the parent."""
+def test_fork(tmp_path: Path, journal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store works on after a fork in both processes, each with a connection of its own."""
     path = tmp_path / "reviews.db"
-    with opened(path) as (store, runner):
+    with traced(monkeypatch) as ran, opened(path) as (store, runner):
         runner.run(store.add(review("before")))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
@@ -136,11 +140,13 @@ def test_fork(tmp_path: Path, journal: str) -> None:
                 held = asyncio.run(store.claim("child", 0.0, 10.0))
                 assert held is not None and held.id == "before"
                 asyncio.run(store.add(review("child")))
+                assert ran.count(SYNCED) == 2
                 asyncio.run(store.aclose())
             except BaseException:  # noqa: BLE001 - only its exit is seen
                 os._exit(1)
             os._exit(0)
         runner.run(store.add(review("parent")))
+        assert ran.count(SYNCED) == 2
         assert os.waitpid(child, 0)[1] == 0
         assert {each.id for each in runner.run(listed(store))} == {"before", "child", "parent"}
         assert runner.run(store.claim("parent", 0.0, 10.0)).id in {"child", "parent"}  # type: ignore[union-attr]

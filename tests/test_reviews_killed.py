@@ -87,8 +87,9 @@ class Witness:
         """Take in what the workers have noted since the last time."""
         lines = self.journal.read_text().splitlines() if self.journal.exists() else []
         for line in lines[self.read :]:
-            now, what, *told = json.loads(line)
-            getattr(self, what.replace(" ", "_"))(now, *told)
+            if line.endswith("];"):  # else whoever wrote it was killed while it did, and has done nothing more
+                now, what, *told = json.loads(line[:-1])
+                getattr(self, what.replace(" ", "_"))(now, *told)
         self.read = len(lines)
 
     def try_add(self, _: float, ticket: str, asked: str, callback: str) -> None:
@@ -210,7 +211,9 @@ def test_killed(nursery: Nursery, journal: str, quick: bool, kills: int, longest
             assert ends == [KILLED]
             one.check()
             one.now += LATER
-        if quick:  # a slow disk may let them do very little
+            if len(one.added) < number:  # a slow machine lets them do very little
+                longest *= 1.1
+        if quick:  # as does a slow disk
             assert len(one.added) > kills and one.answered and one.called and one.expired
         one.finish()
 

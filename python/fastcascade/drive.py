@@ -149,13 +149,33 @@ class Driver:
             return Outcome(None, failure_of(error), started, self.clock())
 
     async def _call(self, call: Call) -> Outcome:
-        asking = getattr(call.backend, "asking", None)
-        if asking is not None:
-            return await self._within(asking(call, self.clock()))
+        pool: Any = call.backend
+        if hasattr(pool, "asking"):
+            return await (
+                self._within(pool.asking(call, self.clock())) if pool.straight is None else self._one(pool, call)
+            )
         answer = instant(call.backend)
         if answer is not None:
             return self.at_once(answer, call.request)
         return await self._timed(completed, call, call.timeout, call.until)
+
+    async def _one(self, pool: Any, call: Call) -> Outcome:
+        """A call to a pool with nobody to choose among: what it does on the way to a failure costs little."""
+        only, now = pool.straight, self.clock()
+        if not pool.let_in(only, now):
+            return await self._within(pool.asking(call, now))
+        seconds = call.timeout
+        if pool.timeout is not None:
+            seconds = pool.timeout if seconds is None else min(seconds, pool.timeout)
+        try:
+            outcome = await self._call(Call(only.backend, call.request, call.purpose, seconds))
+        except BaseException:
+            pool.given_up(only, now)
+            raise
+        if outcome.failure is None:
+            answered: Outcome = pool.replied(only, outcome)
+            return answered
+        return await self._within(pool.resumed(call, outcome))
 
     async def _within(self, flow: Flow[Outcome]) -> Outcome:
         """Run the flow of one call, such as a pool's. Whatever it started is stopped when it ends."""

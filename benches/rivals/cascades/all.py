@@ -12,12 +12,14 @@ import decisions
 import footprint
 import instant
 import loopback
+import outage
+import resilience
 from server import running
 from turns import Workers
 
 from report import save
 
-BENCHES = ("instant", "decisions", "loopback", "footprint")
+BENCHES = ("instant", "decisions", "resilience", "loopback", "outage", "footprint")
 
 
 def main() -> int:
@@ -40,9 +42,14 @@ def main() -> int:
             tables |= instant.tables(workers, chosen.quick)
         if "decisions" in wanted:
             tables |= decisions.tables(workers, chosen.quick)
+        if "resilience" in wanted:
+            tables |= resilience.tables(workers, chosen.quick)
         if "loopback" in wanted:
             with running() as url:
                 tables |= loopback.tables(workers, chosen.quick, url)
+    if "outage" in wanted:
+        with Workers() as workers:  # fresh ones, that hold nothing open
+            tables |= outage.tables(workers, chosen.quick)
     print(f"\n{time.monotonic() - start:.0f} s in all")
     save(tables, chosen.json)
     return 0

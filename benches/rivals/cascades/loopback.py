@@ -23,6 +23,7 @@ def calls(url: str) -> list[Row]:
     return [
         _row(url, OPENAI, "sdk_openai:call", role="limit", against="", **SAME),
         _row(url, "fastcascade over openai", "ours:call_openai", "two tiers, gates.Hedging", role="ours"),
+        _row(url, "fastcascade, a Pool of two", "ours_resilience:call_pool", "one tier, no gate", **SAME),
         _row(url, "pydantic-ai direct.model_request", "with_pydantic_ai:direct", "over the openai SDK"),
         _row(url, "pydantic-ai Agent.run", "with_pydantic_ai:agent", "over the openai SDK"),
         _row(url, "langchain ChatOpenAI.ainvoke", "with_langchain:call", "over the openai SDK"),
@@ -50,7 +51,8 @@ def anthropic_calls(url: str) -> list[Row]:
 def failovers(url: str) -> list[Row]:
     return [
         _row(url, OPENAI, "sdk_openai:failover", "two calls and an `except`", role="limit", against="", **SAME),
-        _row(url, "fastcascade over openai", "ours:failover_openai", role="ours"),
+        _row(url, "fastcascade, a Pool of two", "ours_resilience:failover_pool", role="ours", **SAME),
+        _row(url, "fastcascade, two tiers", "ours_resilience:failover_tiers", **SAME),
         _row(url, "pydantic-ai FallbackModel, direct", "with_pydantic_ai:direct_failover", "over the openai SDK"),
         _row(url, "pydantic-ai FallbackModel, Agent", "with_pydantic_ai:agent_failover", "over the openai SDK"),
         _row(url, "langchain with_fallbacks", "with_langchain:failover", "over the openai SDK"),

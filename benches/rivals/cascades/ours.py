@@ -152,10 +152,6 @@ def call_anthropic(url: str) -> Job:
     return _ladder(_anthropic, url, url, at=0)
 
 
-def failover_openai(url: str) -> Job:
-    return _ladder(_openai, f"{url}/fail/v1", f"{url}/v1", at=1)
-
-
 def escalated_openai(url: str) -> Job:
     return _ladder(_openai, f"{url}/weak/v1", f"{url}/v1", at=1)
 

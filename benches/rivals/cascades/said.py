@@ -1,5 +1,7 @@
 """What is asked and what is answered, the same for every contender; and what is known when one must decide."""
 
+from collections.abc import Awaitable, Callable
+
 QUESTION = "What is the capital of France?"
 WEAK = "I am not sure, but it might be Lyon, or perhaps some other town."
 GOOD = "The capital of France is Paris."
@@ -29,3 +31,12 @@ def qualities(tiers: int) -> list[float]:
 def costs(tiers: int, length: float) -> list[float]:
     """US dollars, from a hundredth of a cent to a cent."""
     return [0.0001 * length * 100 ** (tier / (tiers - 1)) for tier in range(tiers)]
+
+
+def answering() -> Callable[[], Awaitable[str]]:
+    """An async function that returns at once."""
+
+    async def answer() -> str:
+        return GOOD
+
+    return answer

@@ -1,7 +1,9 @@
 """The openai SDK with nothing over it."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from load import died
 from said import QUESTION
 
 PACKAGE = "openai"
@@ -41,5 +43,26 @@ def escalated(url: str) -> Callable[[], Awaitable[str]]:
     async def run() -> str:
         answer = await first()
         return await then() if "not sure" in answer else answer
+
+    return run
+
+
+def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Two servers, and an `except`; the first dies under load, and comes back."""
+    import openai
+
+    from fastcascade.testing import FaultyProcess
+
+    async def run() -> dict[str, Any]:
+        with FaultyProcess("first") as first, FaultyProcess("second") as second:
+            at_first, at_second = call(first.url), call(second.url)
+
+            async def ask() -> str:
+                try:
+                    return await at_first()
+                except openai.APIError:
+                    return await at_second()
+
+            return await died(ask, first, how, lasting)
 
     return run

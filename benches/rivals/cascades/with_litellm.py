@@ -8,6 +8,7 @@ one it ships with, not the one it would fetch when imported.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from load import died
 from said import GOOD, MODELS, QUESTION
 
 PACKAGE = "litellm"
@@ -88,3 +89,26 @@ def router_failover(url: str) -> Job:
 
 def completion_anthropic(url: str) -> Job:
     return _completion(model="anthropic/claude-haiku-4-5", api_key="made-up", api_base=url, max_retries=0)
+
+
+def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Two servers, the second a fallback; everything else as it comes. The first dies under load, and comes back."""
+    import litellm
+
+    from fastcascade.testing import FaultyProcess
+
+    async def run() -> dict[str, Any]:
+        with FaultyProcess("first") as first, FaultyProcess("second") as second:
+            params = {"model": "openai/gpt-4o-mini", "api_key": "made-up"}
+            models = [
+                {"model_name": name, "litellm_params": {**params, "api_base": f"{place.url}/v1"}}
+                for name, place in (("first", first), ("second", second))
+            ]
+            router = litellm.Router(model_list=models, fallbacks=[{"first": ["second"]}])
+
+            async def ask() -> str:
+                return _text(await router.acompletion(model="first", messages=_asked(QUESTION)))
+
+            return await died(ask, first, how, lasting)
+
+    return run

@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
-from fastcascade.cli import bench, demo
+from fastcascade.cli import bench, demo, drill
 from fastcascade.cli.report import warn
 from fastcascade.cli.routefile import FileError
 
@@ -35,7 +35,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {"demo": demo, "bench": bench}
+COMMANDS: dict[str, Command] = {"demo": demo, "bench": bench, "drill": drill}
 
 
 class _Parser(argparse.ArgumentParser):

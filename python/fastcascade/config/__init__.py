@@ -58,6 +58,7 @@ __all__ = ["load", "loads"]
 def load(path: str | PathLike[str]) -> Cascade:
     """Read a file. Raises `ConfigError` with all that is wrong with it."""
     mistakes = Mistakes(str(path))
+    text = ""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,7 +1,7 @@
 """Making a thing of its settings, and finding the setting that its constructor did not like."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastcascade.config.document import Node
@@ -9,7 +9,7 @@ from fastcascade.config.mistakes import Mistakes
 from fastcascade.config.settings import Settings
 from fastcascade.errors import FastcascadeError
 
-__all__ = ["BAD", "made"]
+__all__ = ["BAD", "made", "spoiled"]
 
 
 class Bad:
@@ -19,6 +19,11 @@ class Bad:
 BAD: Final = Bad()
 ELEMENT: Final = re.compile(r"(\w+)\[(\d+)\]: ")
 TIER: Final = re.compile(r"(?:tier|that of) '([^']+)'")
+
+
+def spoiled(values: Iterable[Any]) -> bool:
+    """Whether any of these could not be read."""
+    return any(each is BAD for each in values)
 
 
 def made(

@@ -11,7 +11,7 @@ from fastcascade.config.mistakes import Mistakes
 
 __all__ = ["Node", "parsed", "spelled"]
 
-PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -64,20 +64,22 @@ def spelled(path: Path) -> str:
 
 def parsed(text: str, mistakes: Mistakes) -> Node:
     """Read a text; what is no TOML is raised at once, since nothing after it can be known."""
+    line: int | None = None
+    column: int | None = None
     try:
         return Node(tomllib.loads(text), (), lines_of(text))
     except tomllib.TOMLDecodeError as error:
         said = str(error)
         place = PLACE.search(said)
-        line, column = (int(place[1]), int(place[2])) if place else (text.count("\n") + 1, None)
-        problem = PLACE.sub("", said).removesuffix(" (at end of document)")
-        if problem == said and place is None:
-            line, column = None, None
-        elif place is None:
-            problem += "; the file ends too early"
+        problem = PLACE.sub("", said)
+        if place is not None and place[1]:
+            line, column = int(place[1]), int(place[2])
+        elif place is not None:
+            line = text.count("\n") + 1
+            problem += ", where the file ends"
     except RecursionError:
-        line, column, problem = None, None, "nested too deep"
+        problem = "nested too deep"
     except ValueError as error:  # a whole number of thousands of digits
-        line, column, problem = None, None, str(error)
+        problem = str(error)
     mistakes.add(line, "", f"not TOML: {problem[:1].lower()}{problem[1:]}", column=column)
     raise mistakes.error()

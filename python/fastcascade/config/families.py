@@ -21,7 +21,7 @@ from fastcascade.gates.gate import Calibrator, Gate
 from fastcascade.policies import Policy
 from fastcascade.stores.reviews import ReviewStore
 
-__all__ = ["FAMILIES", "Family", "Link"]
+__all__ = ["FAMILIES", "Family", "Link", "squashed"]
 
 WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 NO_POLICY: Final = frozenset({"Ladder", "Plan", "Standing"})
@@ -51,14 +51,18 @@ class Family:
 
     def kind(self, name: str) -> Any:
         """What makes this kind, however its name is joined; None where there is no such."""
-        found = {_squashed(each): made for each, made in self.kinds.items()}.get(_squashed(name))
+        found = {squashed(each): made for each, made in self.kinds.items()}.get(squashed(name))
         if isinstance(found, str):
             module, _, attribute = found.partition(":")
             return getattr(import_module(module), attribute)
         return found
 
+    def fits(self, thing: Any) -> bool:
+        """Whether something of the user's can be one."""
+        return all(hasattr(thing, name) for name in self.has)
 
-def _squashed(name: str) -> str:
+
+def squashed(name: str) -> str:
     """`first_decisive`, `first-decisive` and `First decisive` are one."""
     return re.sub(r"[ _-]", "", name).casefold()
 

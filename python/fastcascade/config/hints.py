@@ -4,12 +4,13 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fastcascade._core import Quota, TextPolicy
 
-__all__ = ["Foreign", "alternatives", "is_part", "resolved"]
+__all__ = ["Foreign", "alternatives", "base", "choices", "is_list", "is_mapping", "is_part", "resolved"]
 
 NATIVE: Final[Mapping[Any, dict[str, Any]]] = {
     Quota: {"n": float, "per": Literal["second", "minute", "hour", "day"] | float, "burst": float | None},
@@ -18,7 +19,7 @@ NATIVE: Final[Mapping[Any, dict[str, Any]]] = {
 """What classes of the core, which have no hints at run time, take."""
 WHERE: Final = ("fastcascade", "fastcascade.entry", "fastcascade.fallbacks", "fastcascade.reviews")
 """Where names are looked up that a module imports for type checkers alone."""
-LONGEST: Final = 100
+MOST_NAMES: Final = 100
 
 
 class Foreign:
@@ -29,14 +30,15 @@ def resolved(target: Callable[..., Any]) -> dict[str, Any]:
     """The hints of a constructor or a function."""
     if target in NATIVE:
         return NATIVE[target]
-    function: Any = target.__init__ if isinstance(target, type) else target
+    function: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009 - of the class
     space = getattr(inspect.unwrap(function), "__globals__", {})
     extra: dict[str, Any] = {}
-    for _ in range(LONGEST):
+    for _ in range(MOST_NAMES):
         try:
             return get_type_hints(function, space, extra)
         except NameError as error:
-            extra[error.name] = _looked_up(error.name)
+            name = str(error.name)
+            extra[name] = _looked_up(name)
         except (TypeError, AttributeError, SyntaxError):  # somebody's own hints, which say nothing
             break
     return {}
@@ -67,3 +69,28 @@ def is_part(hint: Any) -> bool:
         return False
     module = sys.modules.get(hint.__module__)
     return hint.__module__.startswith("fastcascade.") and module is not None and not hint.__module__.endswith("._core")
+
+
+def base(hint: Any) -> Any:
+    """The class behind a hint: `tuple` of `tuple[int, ...]`."""
+    origin: Any = get_origin(hint)
+    return hint if origin is None else origin
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`."""
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def is_mapping(hint: Any) -> bool:
+    """Whether a table is one of these."""
+    origin = base(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def is_list(hint: Any) -> bool:
+    """Whether a list is one of these."""
+    origin = base(hint)
+    if not isinstance(origin, type) or origin.__module__ not in ("builtins", "collections.abc"):
+        return False
+    return issubclass(origin, AbstractSet | tuple | list) or origin.__name__ in ("Collection", "Iterable", "Sequence")

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from fastcascade.cascade import Cascade
 from fastcascade.config.families import Link
 from fastcascade.config.hints import Foreign, resolved
+from fastcascade.config.mistakes import meant
 from fastcascade.embedders import Embedder
 from fastcascade.fallbacks.region import Region
 from fastcascade.fallbacks.review import Review
@@ -70,6 +71,10 @@ class Settings:
         """Whether it can be made with nothing said."""
         return not any(each.required for each in self.by_name.values())
 
+    def strange(self, table: Mapping[str, Any]) -> bool:
+        """Whether no key of a table is a setting, nor near to one."""
+        return not any(key in self.by_name or meant(key, self.by_name) for key in table)
+
     def make(self, values: Mapping[str, Any]) -> Any:
         """Call it."""
         args: list[Any] = []
@@ -104,12 +109,12 @@ def settings_of(target: Callable[..., Any]) -> Settings:
         if param.kind is param.VAR_KEYWORD:
             rest = hint
             continue
-        name, changed, required = other.get(param.name, Other(param.name, None))
-        hint = hint if changed is None else changed
+        changed = other.get(param.name, Other(param.name, hint))
+        hint = hint if changed.hint is None else changed.hint
         spread = param.kind is param.VAR_POSITIONAL
-        required = required or (not spread and param.default is param.empty)
-        found[name] = Setting(name, list[hint] if spread else hint, required, spread)
-        places[name] = param.name
+        required = changed.required or (not spread and param.default is param.empty)
+        found[changed.name] = Setting(changed.name, _many(hint) if spread else hint, required, spread)
+        places[changed.name] = param.name
     if target is Tier:
         known = resolved(Request)
         found |= {name: Setting(name, known[name]) for name in sorted(SAMPLING)}
@@ -124,6 +129,10 @@ def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # written in C, and silent
         return []
+
+
+def _many(hint: Any) -> Any:
+    return list[hint]
 
 
 def _embedder(hint: Any) -> Any:

@@ -1,16 +1,16 @@
 """What a setting takes, and what it was given, in words."""
 
-import datetime
-from collections.abc import Mapping, Set
+import datetime as dt
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, get_args
 
 from fastcascade.config.families import FAMILIES
-from fastcascade.config.hints import alternatives, is_part
+from fastcascade.config.hints import alternatives, base, choices, is_list, is_mapping, is_part
 from fastcascade.config.mistakes import listed
 
-__all__ = ["described", "given", "is_list", "is_mapping"]
+__all__ = ["described", "given"]
 
 NAMES: Final[Mapping[Any, tuple[str, str]]] = {
     bool: ("true or false", "true or false"),
@@ -21,22 +21,6 @@ NAMES: Final[Mapping[Any, tuple[str, str]]] = {
     Path: ("a path", "paths"),
     PathLike: ("a path", "paths"),
 }
-
-
-def is_list(hint: Any) -> bool:
-    """Whether a list is one of these."""
-    origin = get_origin(hint) or hint
-    if not isinstance(origin, type) or issubclass(origin, str | bytes) or is_mapping(hint):
-        return False
-    return origin.__module__ in ("builtins", "collections.abc") and (
-        issubclass(origin, Set | tuple | list) or origin.__name__ in ("Collection", "Iterable", "Sequence")
-    )
-
-
-def is_mapping(hint: Any) -> bool:
-    """Whether a table is one of these."""
-    origin = get_origin(hint) or hint
-    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def described(hint: Any, *, many: bool = False) -> str:
@@ -54,24 +38,26 @@ def described(hint: Any, *, many: bool = False) -> str:
 
 
 def _named(hint: Any, *, many: bool) -> str:
-    if get_origin(hint) is Literal:
-        choices = [each for each in get_args(hint) if isinstance(each, str)]
-        return f"one of {listed(choices)}" if choices else "false"
-    base = get_origin(hint) or hint
-    if base in NAMES:
-        return NAMES[base][many]
-    if base in FAMILIES:
-        what = FAMILIES[base].what
-        return f"{what.partition(' ')[2]}s" if many else what
-    if is_mapping(hint) or is_part(hint):
-        return "tables" if many else "a table"
-    if is_list(hint):
-        parts = get_args(hint)
-        of = f" of {described(parts[0], many=True)}" if parts and (len(parts) == 1 or parts[1] is Ellipsis) else ""
-        return f"{'lists' if many else 'a list'}{of}"
+    origin = base(hint)
     if hint is type(None):
         return ""
-    return "functions, each as 'module:attribute'" if many else "a function as 'module:attribute'"
+    if choices(hint):
+        texts = [each for each in choices(hint) if isinstance(each, str)]
+        return f"one of {listed(texts)}" if texts else "false"
+    if origin in NAMES:
+        one, several = NAMES[origin]
+    elif origin in FAMILIES:
+        one, several = FAMILIES[origin].what, f"{FAMILIES[origin].what.partition(' ')[2]}s"
+    elif is_mapping(hint) or is_part(hint):
+        one, several = "a table", "tables"
+    elif is_list(hint):
+        parts = get_args(hint)
+        alike = parts and (len(parts) == 1 or parts[1] is Ellipsis)
+        of = f" of {described(parts[0], many=True)}" if alike else ""
+        one, several = f"a list{of}", f"lists{of}"
+    else:
+        one, several = "a function as 'module:attribute'", "functions, each as 'module:attribute'"
+    return several if many else one
 
 
 def given(value: Any) -> str:
@@ -83,7 +69,7 @@ def given(value: Any) -> str:
         (str, "a text"),
         (list, "a list"),
         (dict, "a table"),
-        ((datetime.date, datetime.time), "a date or a time"),
+        ((dt.date, dt.time), "a date or a time"),
     ):
         if isinstance(value, kind):
             return name

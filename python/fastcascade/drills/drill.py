@@ -1,8 +1,8 @@
 """A drill in this process: a cascade, a load, a fault that comes and goes, and what callers saw of it.
 
-    report = Drill(cascade, "primary off", stand_in=True).run()
-    print(report)
-    assert report.ok, report.broken
+report = Drill(cascade, "primary off", stand_in=True).run()
+print(report)
+assert report.ok, report.broken
 """
 
 import asyncio
@@ -152,7 +152,7 @@ class Drill:
             notify("drill", name, "the drill has ended")
 
     def _now(self) -> float:
-        return self._clock.time() if self._clock is not None else 0.0  # type: ignore[no-any-return]
+        return self._clock.time() if self._clock is not None else 0.0
 
     async def _main(self) -> Report:
         loop = self._clock = asyncio.get_running_loop()

@@ -47,7 +47,7 @@ def late(all_told: Sequence[Told], *, virtual: bool) -> Iterator[str]:
     over = [each for each in all_told if each.took > each.deadline + quantum]
     if over:
         worst = max(over, key=lambda each: each.took - each.deadline)
-        yield f"{len(over)} requests took longer than their deadline: {worst.took:.3f} s instead of {worst.deadline:g} s"
+        yield f"{len(over)} requests took longer than their deadline: {worst.took:.3f} s and not {worst.deadline:g} s"
 
 
 def amplified(twin: "Twin", all_told: Sequence[Told], start: float, end: float, most: float) -> Iterator[str]:

@@ -124,6 +124,11 @@ class Place:
     local: bool  # it needs no network, and cannot be off
     struck: bool = False
 
+    @property
+    def tier(self) -> str:
+        """The first tier that asks it."""
+        return self.group.tier
+
 
 class Kept:
     """Keeps the reviews of a drill, in memory: no drill writes into a queue that people work on."""

@@ -8,8 +8,19 @@ from typing import Any, Final
 
 from fastcascade.drills.load import Told
 
-__all__ = ["SCHEMA", "Calls", "Phase", "Report", "Shift", "gap_of", "home_of", "percentile", "phases_of", "served_of",
-           "shifts_of"]
+__all__ = [
+    "SCHEMA",
+    "Calls",
+    "Phase",
+    "Report",
+    "Shift",
+    "gap_of",
+    "home_of",
+    "percentile",
+    "phases_of",
+    "served_of",
+    "shifts_of",
+]
 
 SCHEMA: Final = 1
 WHEN: Final = ("before", "during", "after")

@@ -18,10 +18,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastcascade.answers import Answer
-from fastcascade.drills.load import served_by
+from fastcascade.backends.backend import Backend
+from fastcascade.drills.load import label_of, served_by
+from fastcascade.drills.primary import chosen, is_local
 from fastcascade.drills.report import percentile
 from fastcascade.drills.scenarios import SCENARIOS, Scenario, scenario_of
-from fastcascade.drills.twin import primary_of
 from fastcascade.drills.views import View, seen_through, views_of
 from fastcascade.effects import Effect, Outcome
 from fastcascade.entry.pool import Pool
@@ -32,7 +33,7 @@ from fastcascade.notices import notify
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
 
-__all__ = ["Drilled", "ScheduledDrill"]
+__all__ = ["Drilled", "ScheduledDrill", "detached"]
 
 FITTING: Final = ("primary off", "all regions off")
 KEPT: Final = 100
@@ -152,16 +153,20 @@ class ScheduledDrill:
         """Drill this cascade from now on; comes to what takes it off again."""
         if self._cascade is not None or isinstance(cascade, _Attached):
             raise ConfigError("one scheduled drill for each cascade, and one cascade for each drill")
-        places = _places(cascade, self.tier)
-        if self.scenario.whom == "primary":
-            places = primary_of(places, lambda each: each[2], lambda each: each[3])
+        if self.tier and self.tier not in cascade.places:
+            msg = f"there is no tier {self.tier!r}; there are: {', '.join(cascade.places)}"
+            raise ConfigError(msg)
+        tiers = [self.tier] if self.tier else list(cascade.places)
+        struck = chosen(_spots(cascade), self.scenario.whom, tiers)
+        if not struck:
+            raise ConfigError("nothing of this cascade can be off: all of its tiers are local")
         self._views = {}
-        out = frozenset(id(each[0]) for each in places)
+        out = frozenset(id(each.backend) for each in struck)
         for tier in cascade.rungs:
             view = views_of(tier.backend, out)
             if view is not None:
                 self._views[id(tier.backend)] = view
-        self._struck = tuple(each[1] for each in places)
+        self._struck = tuple(each.label for each in struck)
         self._cascade, self._since = cascade, None
         kind = type(cascade)
         vars(cascade)["drill"] = self
@@ -174,8 +179,7 @@ class ScheduledDrill:
         """Leave the cascade as it was. A drill under way ends."""
         cascade, self._cascade = self._cascade, None
         if cascade is not None:
-            cascade.__class__ = type(cascade).__mro__[2]
-            vars(cascade).pop("drill", None)
+            detached(cascade)
         self.stop("detached")
 
     def stop(self, why: str = "stopped by hand") -> None:
@@ -190,7 +194,7 @@ class ScheduledDrill:
         self, flow: Generator[Effect, Outcome, Answer], request: Request, now: float
     ) -> Generator[Effect, Outcome, Answer]:
         """The flow of a request, drilled or not."""
-        drilled = self._enter(request, now)
+        drilled = None if self._cascade is None else self._enter(request, now)
         if drilled is None:
             return flow
         report, chosen = drilled
@@ -286,13 +290,36 @@ class _Attached:
         return flow if replaying else self.drill.through(flow, request, now)
 
 
-def _places(cascade: "Cascade", tier: str) -> list[tuple[Any, str, int, str]]:
-    """Backends with their names, priorities and regions: of the tier named, or else of the first that asks anybody."""
-    if tier and tier not in cascade.places:
-        msg = f"there is no tier {tier!r}; there are: {', '.join(cascade.places)}"
-        raise ConfigError(msg)
-    found: list[tuple[Any, str, int, str]] = []
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    backend: Backend
+    label: str
+    tier: str
+    group: Backend
+    priority: int
+    region: str
+    local: bool
+
+
+def _spots(cascade: "Cascade") -> list[_Spot]:
+    found = []
+    for tier in cascade.rungs:
+        backend = tier.backend
+        if isinstance(backend, Pool):
+            for each in backend.instances:
+                label, local = label_of(tier.name, each.name), is_local(each.backend)
+                found.append(_Spot(each.backend, label, tier.name, backend, each.priority, each.region, local))
+        else:
+            found.append(_Spot(backend, tier.name, tier.name, backend, 0, "", is_local(backend)))
     return found
+
+
+def detached(cascade: "Cascade") -> "Cascade":
+    """This cascade without a scheduled drill, where it has one."""
+    if isinstance(cascade, _Attached):
+        vars(cascade).pop("drill", None)
+        cascade.__class__ = type(cascade).__mro__[2]
+    return cascade
 
 
 def _tell_end(report: Drilled | None) -> None:

@@ -15,7 +15,9 @@ from fastcascade._core import Clock, RateLimiter
 from fastcascade.backends.backend import Backend
 from fastcascade.drills.load import label_of
 from fastcascade.drills.places import Group, Kept, Place, Probed, Watched
+from fastcascade.drills.primary import chosen, is_local
 from fastcascade.drills.scenarios import Scenario
+from fastcascade.drills.schedule import detached
 from fastcascade.drills.stand_in import StandIn
 from fastcascade.effects import Call, Effect, Handle, Outcome
 from fastcascade.entry.instance import Instance
@@ -58,11 +60,12 @@ class Twin:
         self.quotas = Clock()
         self._known: dict[int, Any] = {}  # by the original's id
         self._tiers: dict[int, list[str]] = {}  # the names of the tiers that ask a group, by its id
-        self.cascade = other = copy.copy(cascade)
-        vars(other).pop("flow", None)
-        self.first = [self._tier(tier) for tier in cascade.tiers]
-        behind = [self._tier(tier) for tier in cascade.rungs[len(cascade.tiers) :]]
-        other.tiers, other.rungs = tuple(self.first), (*self.first, *behind)
+        self.cascade = other = detached(copy.copy(cascade))
+        tiers = [self._tier(tier) for tier in cascade.rungs]
+        for tier in tiers:  # now that all are known who may be asked by a gate too
+            tier.gate = None if latency is not None else self._asking(tier.gate)
+        self.first = tiers[: len(cascade.tiers)]
+        other.tiers, other.rungs = tuple(self.first), tuple(tiers)
         other.chain = self._chain(cascade.chain)
         other.lanes = self._lanes(cascade.lanes)
         other.sessions = None if cascade.sessions is None else Sessions()
@@ -76,17 +79,10 @@ class Twin:
 
     def strike(self, whom: str, tier: str = "") -> list[Place]:
         """Choose who is struck: the primary, and whoever is in its region, or everybody but what is local."""
-        away = [each for each in self.places if not each.local]
-        if whom == "primary":
-            names = [each.name for each in self.first] if not tier else [tier]
-            group = next((each.group for name in names for each in away if each.group.tier == name), None)
-            mine = [each for each in away if each.group is group]
-            chosen = primary_of(mine, lambda each: each.priority, lambda each: each.region)
-            regions = {each.region for each in chosen if each.region}
-            away = [each for each in away if each in chosen or each.region in regions]
-        for each in away:
+        struck = chosen(self.places, whom, [tier] if tier else [each.name for each in self.first])
+        for each in struck:
             each.struck = True
-        return away
+        return struck
 
     def labels(self, place: Place) -> set[str]:
         """What answers from there are counted under."""
@@ -104,7 +100,6 @@ class Twin:
         other = copy.copy(tier)
         other.backend = self._backend(tier.backend, tier.name)
         self._tiers.setdefault(id(other.backend), []).append(tier.name)
-        other.gate = None if self.latency is not None else self._asking(tier.gate)
         other.latencies = None if tier.latencies is None else Latencies()
         for name in ("_requests", "_tokens"):
             limiter = getattr(tier, name)
@@ -123,7 +118,7 @@ class Twin:
         watched = self._watched(backend, probed=False, probe=None)
         group.asked = watched.times
         self.groups.append(group)
-        self.places.append(Place(tier, tier, "", 0, group, watched, _is_local(backend)))
+        self.places.append(Place(tier, tier, "", 0, group, watched, is_local(backend)))
         return watched
 
     def _pool(self, pool: Pool, tier: str) -> Pool:
@@ -137,7 +132,7 @@ class Twin:
             probed = probe is not None or any(hasattr(each.backend, name) for name in ("probe", "base_url"))
             watched = self._watched(each.backend, probed=probed, probe=probe)
             label = label_of(tier, each.name)
-            local = _is_local(each.backend)
+            local = is_local(each.backend)
             self.places.append(Place(each.name, label, each.region, each.priority, group, watched, local))
             instances.append(
                 Instance(
@@ -172,19 +167,19 @@ class Twin:
         return other
 
     def _watched(self, backend: Backend, *, probed: bool, probe: Callable[[Backend], Any] | None) -> Watched:
-        if self.latency is None or _is_local(backend):
-            if probe is not None:
-                backend = Probed(backend, probe)
-            elif probed and not hasattr(backend, "probe"):
-                backend = Probed(backend, None)
-        else:
-            backend = StandIn(backend, self.latency, probed=probed)
-        return Watched(backend, Plan(), self.clock)
+        asked: Any = backend
+        if self.latency is not None and not is_local(backend):
+            asked = StandIn(backend, self.latency, probed=probed)
+        elif probe is not None or (probed and not hasattr(backend, "probe")):
+            asked = Probed(backend, probe)
+        return Watched(asked, Plan(), self.clock)
 
     def _asking(self, given: Any) -> Any:
         """A gate, or what it is made of, with the copies of those whom it asks."""
         if id(given) in self._known:
             return self._known[id(given)]
+        if hasattr(given, "complete") and hasattr(given, "gives"):
+            return self._backend(given, f"gate:{given.name}")
         if isinstance(given, Gate):
             other = copy.copy(given)
             for name, value in vars(given).items():
@@ -194,8 +189,6 @@ class Twin:
             return other
         if isinstance(given, list | tuple) and any(isinstance(each, Gate) for each in given):
             return type(given)(self._asking(each) for each in given)
-        if hasattr(given, "complete") and hasattr(given, "gives"):
-            return self._backend(given, f"gate:{given.name}")
         return given
 
     def _chain(self, chain: "Chain") -> "Chain":
@@ -221,18 +214,6 @@ class Twin:
         return other
 
 
-def primary_of(all_of_them: list[Any], priority: Callable[[Any], int], region: Callable[[Any], str]) -> list[Any]:
-    """Those who are asked first: of the first priority if there are several, of the first's region, or the first."""
-    if not all_of_them:
-        return []
-    least = min(map(priority, all_of_them))
-    first = [each for each in all_of_them if priority(each) == least]
-    if len(first) < len(all_of_them):
-        return first
-    near = [each for each in first if region(each) and region(each) == region(first[0])]
-    return near if 0 < len(near) < len(first) else first[:1]
-
-
 def recovery(pool: Pool, lasting: float, spacing: float) -> float:
     """Seconds after which a pool is to be as it was, by its own settings, if it is asked every `spacing` seconds."""
     total = 0.0
@@ -249,11 +230,6 @@ def recovery(pool: Pool, lasting: float, spacing: float) -> float:
             left -= times * out.ejection
         total += min(out.longest, out.ejection * (times + 1))
     return total if total < inf else 0.0
-
-
-def _is_local(backend: Backend) -> bool:
-    """Whether it works without anybody else, as rules do."""
-    return hasattr(backend, "answer") and bool(getattr(backend, "free", False))
 
 
 def _own(balancer: Any) -> Any:

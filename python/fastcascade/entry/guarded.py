@@ -18,7 +18,6 @@ from fastcascade.backends.failures import failure_kind, retry_after
 from fastcascade.effects import Call, Effect, Outcome
 from fastcascade.entry.instance import Instance
 from fastcascade.entry.pool import Pool
-from fastcascade.entry.tries import Tries
 from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind, FastcascadeError
 
 __all__ = ["guarded", "said_by"]
@@ -130,7 +129,8 @@ def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Aw
                 circuit.record(ended, ended - now, None)
             return value
         failed = Outcome(None, said_by(asked.error), now, monotonic())
-        return _value(asked, await _driven(_resumed(pool, asked, failed)), inner)
+        only.begin()
+        return _value(asked, await _driven(pool.resumed(Call(pool, cast("Any", asked)), failed)), inner)
 
     called.pool = pool  # type: ignore[attr-defined]
     called.parts = stacked  # type: ignore[attr-defined]
@@ -165,17 +165,6 @@ def _status(error: Exception) -> int | None:
             if type(value) is int and 400 <= value <= 599:
                 return value
     return None
-
-
-def _resumed(pool: Pool, asked: Asked, failed: Outcome) -> Generator[Effect, Outcome, Outcome]:
-    """Go on where a first call, made without the pool's flow, has failed."""
-    tries = Tries(pool, Call(pool, cast("Any", asked)), failed.started)
-    only = pool.instances[0]
-    only.begin()
-    pool.settle(only, None, failed, failed.ended)
-    tries.instance = only
-    again = yield from tries.after(failed, failed.ended)
-    return again if isinstance(again, Outcome) else (yield from tries.run(again))
 
 
 async def _driven(flow: Generator[Effect, Outcome, Outcome]) -> Outcome:

@@ -39,6 +39,7 @@ DEFAULT_BREAKER: Final = Breaker()
 PASSED_ON: Final = ("cost", "price", "free", "base_url", "provider", "listed", "remote")
 """What others look for on a backend, to see what it can do and what it costs."""
 AUTOMATIC: Final = cast("Any", object())
+NOT_WANTED: Final = Failure("cancelled", "not wanted any more")
 BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unavailable", "unsupported", "budget"})
 """Failures that say nothing about the instance."""
 HEARTBEAT: Final = 120.0
@@ -125,6 +126,9 @@ class Pool:
             raise ConfigError("a pool's hedge goes by time: Hedge(after=...) or Hedge(percentile=...), not by `likely`")
         self.spares = hedge.allowance() if hedge is not None else None
         self.latencies = Latencies()
+        # Where there is nothing to choose, to wait for or to race, the driver makes the first try itself.
+        plain = bulkhead is None and hedge is None and self.health is None
+        self.straight = self.only if plain else None
         self._watch = None if self.health is None else self.health.watching(self.instances, self._checked)
         self._watched = -inf  # when the active checks last did something
         self._serving = priorities[0]
@@ -181,17 +185,51 @@ class Pool:
             now = again
         return (yield from tries.open(now))
 
+    def let_in(self, only: Instance, now: float) -> bool:
+        """Count a first try of the one instance there is as begun, if it may be made now."""
+        if only.closed_until > now or (only.circuit is not None and only.circuit.admit(now) > 0.0):
+            return False
+        if self.allowance is not None:
+            self.allowance.deposit(now)
+        only.begin()
+        return True
+
+    def replied(self, only: Instance, outcome: Outcome) -> Outcome:
+        """The end of such a try that was well."""
+        now = outcome.ended
+        took = now - outcome.started
+        only.end(now, took)
+        if only.circuit is not None:
+            only.circuit.record(now, took, None)
+        only.failures = 0
+        outcome.by = only.name
+        return outcome
+
+    def given_up(self, only: Instance, now: float) -> None:
+        """The end of such a try that nobody waits for any more."""
+        self.settle(only, None, Outcome(None, NOT_WANTED, now, now), now)
+
+    def resumed(self, call: Call, failed: Outcome) -> Generator[Effect, Outcome, Outcome]:
+        """Go on where such a try has failed."""
+        only = self.instances[0]
+        tries = Tries(self, call, failed.started)
+        self.settle(only, None, failed, failed.ended)
+        tries.instance = only
+        again = yield from tries.after(failed, failed.ended)
+        return again if isinstance(again, Outcome) else (yield from tries.run(again))
+
     def settle(self, instance: Instance, ticket: Ticket | None, outcome: Outcome, now: float) -> None:
         """Learn from a call that is over."""
-        instance.end()
         failure = outcome.failure
         took = outcome.ended - outcome.started
         if failure is None:
+            instance.end(now, took)
             if instance.circuit is not None:
                 instance.circuit.record(now, took, None)
-            instance.measure(now, took)
-            self.latencies.add(took)
+            if self.hedge is not None:
+                self.latencies.add(took)
         else:
+            instance.end()
             self._learn(instance, failure, took, now)
         if ticket is not None and instance.slots is not None:
             gone = failure is not None and failure.kind in BLAMELESS

@@ -25,7 +25,8 @@ Why: TypeAlias = Literal["failed", "unsure", "sampled", "asked"]
 """No tier answered; none was sure; drawn to be checked; the caller wants a person."""
 Answered: TypeAlias = Literal["done", "again", "lapsed", "taken", "unknown"]
 """What came of an answer: kept; kept already under this very lease, with the same words; too late, and not kept, since
-the lease had lapsed and the review went to another or expired; answered by another; no such review."""
+the lease had lapsed and the review was given back, went to another or expired; answered already, by another or in other
+words; no such review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ class ReviewStore(Protocol):
         ...
 
     async def claim(self, reviewer: str, now: float, lease: float, /) -> Review | None:
-        """Hand out the one that is due first and is waiting, or whose lease has lapsed; for `lease` seconds."""
+        """Hand out the one that is due first and is waiting, or whose lease has lapsed; for `lease` seconds.
+
+        A lease has lapsed at its end, not only after it. One that is overdue is handed out until `expire` ends it.
+        """
         ...
 
     async def renew(self, ticket: str, lease: str, until: float, /) -> bool:
@@ -97,7 +101,10 @@ class ReviewStore(Protocol):
         ...
 
     async def listed(self, state: ReviewState | None = None, after: str = "", limit: int = 100, /) -> list[Review]:
-        """A page of reviews, oldest first, those after this ticket."""
+        """A page of reviews, oldest first, those after this ticket; none where there is no such review.
+
+        One whose lease has lapsed is listed as claimed, and counted so, until somebody claims it.
+        """
         ...
 
     async def counts(self) -> Counts:
@@ -109,7 +116,10 @@ class ReviewStore(Protocol):
         ...
 
     async def called_back(self, ticket: str, taken: bool, again: float | None, /) -> None:  # noqa: FBT001
-        """Note how a callback went: taken, or when to try again; None is never."""
+        """Note how a callback went: taken, or when to try again; None is never. Counts as a call.
+
+        It changes nothing where no callback is to be made, or none any more.
+        """
         ...
 
     async def purge(self, before: float, /) -> int:
