@@ -186,7 +186,7 @@ def test_a_fresh_answer_is_given_without_asking() -> None:
     cascade = Cascade(primary, fallbacks=[Stale(fresh_for=10.0, while_refreshing=10.0)])
 
     async def main() -> list[tuple[str, str, float | None]]:
-        found = []
+        found: list[tuple[str, str, float | None]] = []
         for pause in (0.0, 5.0, 10.0, 1.0):
             await asyncio.sleep(pause)
             answer = await cascade.run("?")

@@ -1,29 +1,19 @@
 """A cascade described in a file: whatever can be said comes to what the constructors would have made."""
 
 import random
-import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from config_pieces import Said, cascades
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tomls import Writer
 
-from fastcascade import Cascade, Clock, ConfigError, config, gates
-from fastcascade.backends import Function, Recorded, Rules
+from config_pieces import Said, cascades
+from fastcascade import config
 from fastcascade.config.lines import lines_of
-from fastcascade.entry import Pool, RoundRobin
-from fastcascade.fallbacks import Stale
-from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
-from fastcascade.messages import Request
-from fastcascade.policies import ExpectedGain, Standing, Threshold
-from fastcascade.testing import Fault, ScriptedBackend, Slow, run_virtual
+from tomls import Writer
 
 EXAMPLE = Path(__file__).parent / "configs" / "cascade.toml"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up

@@ -6,9 +6,9 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,10 +20,10 @@ from fastcascade.entry.health import Health
 from fastcascade.entry.instance import Instance
 from fastcascade.entry.pool import Pool
 from fastcascade.errors import IncompleteAnswer
-from fastcascade.fallbacks import Retry, RetryShare, Static
-from fastcascade.messages import Budget, Delta, Request
+from fastcascade.fallbacks import Retry
+from fastcascade.messages import Delta
 from fastcascade.notices import Notice, subscribe
-from fastcascade.testing import Error, FaultyProcess, FaultyServer, Garbage, Plan, Refused, Reset, StallStream, Timeout
+from fastcascade.testing import FaultyProcess, FaultyServer
 
 pytest.importorskip("anthropic")
 pytest.importorskip("openai")
@@ -131,3 +131,110 @@ def noted() -> Iterator[list[Notice]]:
         yield notices
     finally:
         end()
+
+
+# --- the primary is lost under load ----------------------------------------------------------------------------------
+
+WITHIN = 2.0
+"""Seconds in which a dead primary is known, as told to the pool's health checks."""
+BACK = 1.5
+"""Seconds in which its return is: two good probes, half a second apart, and the half second that the last may take."""
+PRIMARY, SECONDARY = "the primary has answered this", "the secondary has answered this"
+CALLERS = 25
+SLOW = ("latency:0.15,spread=0.05", "slow:0.03")
+
+
+@contextmanager
+def two_servers() -> Iterator[tuple[FaultyProcess, FaultyProcess]]:
+    """A primary and a secondary, each a process of its own; a call takes them a third of a second."""
+    with ExitStack() as stack:
+        primary, secondary = (
+            stack.enter_context(FaultyProcess(answer, faults=SLOW, port=free_port())) for answer in (PRIMARY, SECONDARY)
+        )
+        yield primary, secondary
+
+
+def pool_of(sdk: str, *servers: FaultyProcess | FaultyServer, **settings: Any) -> Pool:
+    """The servers through one SDK, the first before the second."""
+    made = [
+        Instance(SDKS[sdk](each.url), name=f"{sdk} {number}", priority=number) for number, each in enumerate(servers)
+    ]
+    return Pool(*made, name=sdk, **settings)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_the_primary_is_lost_under_load(how: str) -> None:
+    """Nobody notices a primary that dies, or hangs, under load: the secondary answers in time, and it comes back itself."""
+    with two_servers() as (primary, secondary), noted() as notices:
+        pools = [pool_of(sdk, primary, secondary, health=Health(within=WITHIN), retry=Retry()) for sdk in SDKS]
+        asyncio.run(lost_and_back(how, primary, pools, notices))
+
+
+async def lost_and_back(how: str, primary: FaultyProcess, pools: list[Pool], notices: list[Notice]) -> None:
+    """Take the primary away in the middle of the traffic, and give it back."""
+    assert primary.pid is not None
+    cascades = [Cascade(Tier(pool)) for pool in pools]
+    async with traffic(cascades, CALLERS) as heard:
+        await until(lambda: len(heard) > 4 * CALLERS, "answers from the primary")
+        assert {one.by for one in heard} == {PRIMARY}
+        os.kill(primary.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        lost = time.monotonic()
+        await until(lambda: not any(pool.look()[0].alive for pool in pools), "the checks to find it dead")
+        known = time.monotonic()
+        await until(lambda: count(heard, SECONDARY, known) > 4 * CALLERS, "answers from the secondary")
+        for pool in pools:
+            first, second = pool.look()
+            assert (first.usable, first.alive, first.outstanding, first.priority) == (False, False, 0, 0)
+            assert (second.usable, second.alive, second.circuit, second.priority) == (True, True, "closed", 1)
+        await returning(how, primary)
+        back = time.monotonic()
+        await until(lambda: all(pool.look()[0].circuit == "closed" for pool in pools), "the breakers to close")
+        await until(lambda: all(pool.look()[0].usable for pool in pools), "the primary to be found alive")
+        well = time.monotonic()
+        await until(lambda: count(heard, PRIMARY, well) > 4 * CALLERS, "answers from the primary again")
+    print(
+        [
+            len(heard),
+            known - lost,
+            min(one.ended for one in heard if one.by == SECONDARY) - lost,
+            min(one.ended for one in heard if one.by == PRIMARY and one.began > back) - back,
+            well - back,
+            sum(o.cut for o in heard),
+            set(o.error for o in heard),
+        ]
+    )
+    judged(heard, lost, back, well)
+    kinds = {(notice.kind, notice.about) for notice in notices}
+    assert kinds >= {(kind, pool.name) for kind in ("failed over", "returned") for pool in pools}
+    assert kinds >= {("died", pool.instances[0].name) for pool in pools}
+    for cascade in cascades:
+        await cascade.aclose()
+
+
+async def returning(how: str, primary: FaultyProcess) -> None:
+    """The primary is there again, on the same port."""
+    if how == "killed":
+        await asyncio.to_thread(primary.kill)
+        await asyncio.to_thread(primary.start)
+    elif primary.pid is not None:
+        os.kill(primary.pid, signal.SIGCONT)
+
+
+def count(heard: list[Told], by: str, since: float) -> int:
+    """How many who asked since then were answered by this one."""
+    return sum(one.by == by and one.began >= since for one in heard)
+
+
+def judged(heard: list[Told], lost: float, back: float, well: float) -> None:
+    """Everyone got an answer, in time, and from whom they should."""
+    struck = [one for one in heard if one.began < lost <= one.ended]
+    cut = [one for one in heard if one.cut]
+    assert [one for one in heard if not one.whole and not one.cut] == []
+    assert all(one in struck and one.ended - lost < WITHIN + LATE for one in cut)
+    moved = [one for one in struck if one.by == SECONDARY]
+    assert len(moved) > CALLERS / 2
+    assert min(one.ended for one in moved) - lost < WITHIN + LATE
+    assert all(one.by == SECONDARY for one in heard if lost <= one.began and one.ended < back)
+    first = min(one.ended for one in heard if one.by == PRIMARY and one.began > back)
+    assert first - back < BACK + LATE
+    assert all(one.by == PRIMARY for one in heard if one.began >= well)

@@ -1,6 +1,7 @@
 """Retry, breaker, bulkhead and hedge around any async function."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -211,10 +212,11 @@ def test_a_hedge_calls_again_and_takes_the_faster() -> None:
 
 def test_links_that_are_stacked_are_one_pool() -> None:
     """In whatever order they are written, each try asks the breaker, and the retry is around that."""
-    for order in (
+    orders: list[Callable[[Any], Any]] = [
         lambda f: AT_ONCE(Breaker(failure_threshold=2)(f)),
         lambda f: Breaker(failure_threshold=2)(AT_ONCE(f)),
-    ):
+    ]
+    for order in orders:
         flaky = Flaky(*(ConnectionError() for _ in range(9)))
         wrapped = order(function(flaky))
         with pytest.raises((ConnectionError, BackendError)):
@@ -250,4 +252,4 @@ def test_only_async_functions_are_wrapped() -> None:
 
     for link in (Retry(), Breaker(), Bulkhead(2), Hedge(after=1.0)):
         with pytest.raises(ConfigError, match="'plain' is no async function"):
-            link(plain)  # type: ignore[arg-type,type-var]
+            link(plain)  # type: ignore[arg-type]

@@ -94,9 +94,10 @@ class Reader:
         if float not in options:
             return self.wrong(node, hint)
         try:
-            return float(value)
+            float(value)
         except OverflowError:
             return self.wrong(node, hint, "it is too large")
+        return value
 
     def _text(self, node: Node, hint: Any, options: Options, *, secret: bool) -> Any:
         words = [choice for option in options for choice in choices(option) if isinstance(choice, str)]

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,7 +59,8 @@ class Drill:
         within: seconds in which others are to answer; by default what the pool's active checks promise, where a pool
             with a second priority loses its first.
         amplification: calls to an instance for each time its pool is asked, at most.
-        tier: the name of the tier whose primary is struck; the first that asks anybody by default.
+        tier: the name of the tier whose primary is struck, and where requests enter; the first that asks anybody by
+            default.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default, and is named
@@ -170,7 +172,8 @@ class Drill:
             now = loop.time()
             twin.quotas.advance(now - ticked)
             ticked = now
-            return await told(twin.cascade, next(requests), streaming=self.scenario.streams)
+            request = replace(next(requests), min_tier=self.tier) if self.tier else next(requests)
+            return await told(twin.cascade, request, streaming=self.scenario.streams)
 
         all_told = await steadily(one, self.rate, began + self.last, self.most)
         await asyncio.sleep(1.0)  # in which what is cancelled cleans up

@@ -8,7 +8,7 @@ However many of them are stacked, it is one pool, in which the order of parts is
 asks the breaker, and is made; the retry is around that.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import wraps
 from inspect import iscoroutinefunction
 from time import monotonic
@@ -93,7 +93,7 @@ class Function:
         asked.error = None
 
 
-def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Awaitable[T]]:
+def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Coroutine[Any, Any, T]]:
     """The function behind these parts of a pool: `retry`, `breaker`, `bulkhead`, `hedge`; `pool` shows how it does."""
     stacked: dict[str, Any] = {**getattr(function, "parts", {}), **parts}
     inner: Callable[P, Awaitable[T]] = getattr(function, "bare", function)

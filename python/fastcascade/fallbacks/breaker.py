@@ -3,10 +3,10 @@
 Here is what can be set; circuit.py has the state, and the table of what leads to what.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final, ParamSpec, TypeVar, get_args
+from typing import Any, Final, ParamSpec, TypeVar, get_args
 
 from fastcascade.errors import ConfigError, FailureKind
 from fastcascade.fallbacks.circuit import SILENT, Circuit, State
@@ -148,7 +148,7 @@ class Breaker:
         """The state for one backend, with one key, in one region."""
         return Circuit(self, name)
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Leave an async function alone while it keeps failing; `function.pool` shows and holds its circuit."""
         from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
 

@@ -28,11 +28,11 @@ Near the capacity, at 1.05 times the load, it costs one point of the share: 95 %
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from math import ceil, inf
 from threading import Lock
-from typing import Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from fastcascade.errors import ConfigError, FailureKind
 from fastcascade.fallbacks.limits import Adaptive
@@ -108,7 +108,7 @@ class Bulkhead:
         """The state of one place that is guarded so."""
         return Slots(self, name)
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Bound the calls of an async function that are under way at once."""
         from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
 

@@ -9,10 +9,10 @@ A second call after the 95th percentile is wanted by 5 percent of the calls, now
 just that, and drawn at random, a burst of 1 grants half of them, and one of 10 nine tenths and more.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from math import inf
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from fastcascade.errors import ConfigError
 from fastcascade.fallbacks.latencies import Latencies
@@ -79,7 +79,7 @@ class Hedge:
         # All may have one: then those which were not wanted are kept, and nobody goes short.
         return Allowance(share, self.burst, 0.0, inf if share >= 1.0 else self.burst)
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Call an async function a second time where the first call takes long."""
         from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
 

@@ -4,7 +4,7 @@ Instances of one model in several regions belong into one `Pool`, which moves be
 for what stands behind the whole ladder.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,7 +31,7 @@ class Region:
             )
         self.backups = backups
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Ask the backups where an async function raises; the last one's error is the one that is raised."""
 
         @wraps(function)

@@ -4,12 +4,12 @@ Nothing here waits or asks: a `Retry` says what to do, and an `Allowance` keeps 
 told the time.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from random import random as drawn
 from threading import Lock
-from typing import Final, ParamSpec, TypeVar, get_args
+from typing import Any, Final, ParamSpec, TypeVar, get_args
 
 from fastcascade.errors import ConfigError, Failure, FailureKind
 from fastcascade.fallbacks.remedies import REMEDIES, Remedy
@@ -207,7 +207,7 @@ class Retry:
         """The count of the retries that are allowed, as it is at the beginning."""
         return Allowance(0.0, inf, 0.0, inf) if self.budget is None else self.budget.allowance()
 
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Call an async function again where it fails in a way that may pass; at last its own error is raised."""
         from fastcascade.entry.guarded import guarded  # noqa: PLC0415 - it is made of us
 

@@ -1,6 +1,6 @@
 """What nobody could answer, or not well enough, goes to a person. The queue and its keeper are in desk.py."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -47,7 +47,7 @@ class Review:
         review = await self.desk.submit(request, why, best, trace, request.callback)
         return review.id
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Hand the first argument, a text or a `Request`, to a person where an async function raises.
 
         Raises `InReview`, which has the ticket; the function's own error is its cause.

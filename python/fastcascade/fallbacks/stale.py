@@ -5,7 +5,7 @@ is: the conversation, the tools, the parameters, the tiers it may use, and, unle
 """
 
 import json
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, fields
 from functools import wraps
 from threading import Lock
@@ -195,7 +195,7 @@ class Stale:
             if flight.landed or (until is not None and now >= until):
                 return flight, False, now
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Keep what an async function returns, by its arguments, which must be hashable or have a telling repr."""
         shelf: Shelf[T] = Shelf(self.max_items)
 

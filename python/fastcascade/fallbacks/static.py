@@ -1,6 +1,6 @@
 """The last answer, which always works: a text, made beforehand, that asks nothing of anyone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -42,7 +42,7 @@ class Static:
             return said
         return Reply(said if isinstance(said, str) and said else LAST_RESORT, cost_usd=0.0)
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Say it where an async function raises."""
 
         @wraps(function)
