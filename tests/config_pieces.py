@@ -16,6 +16,9 @@ from fastcascade.stores.sqlite import SQLiteReviews
 from fastcascade.testing import Fault, ScriptedBackend, Slow
 
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up
+
+
 @dataclass(frozen=True)
 class Said:
     """A value as a file says it, and the same as code makes it."""
@@ -99,7 +102,7 @@ BREAKER = part(
 ) | part(
     Breaker, "", {"failure_threshold": whole(1, 9)}, recovery_timeout=number(1, 60), half_open_max_calls=whole(1, 3)
 )
-ADAPTIVE = part(Adaptive, initial=whole(5, 20), lowest=whole(1, 5), highest=whole(20, 90), spared=number(0.01, 0.5))
+ADAPTIVE = part(Adaptive, initial=whole(5, 20), lowest=whole(1, 5), highest=whole(20, 90), spared=number(0.01, 0.09))
 BULKHEAD = part(Bulkhead, limit=whole(1, 90) | ADAPTIVE, queue=whole(0, 50), patience=number(0.5, 9))
 HEDGE = part(Hedge, "", {"percentile": number(50, 99)}, share=SHARE, least=whole(1, 50))
 BALANCE = (
@@ -268,7 +271,10 @@ LINKS: dict[str, Piece] = {
     "review": part(
         lambda when=("failed", "unsure"), reserve=0.5, **desk: Review(ReviewDesk(**desk), when=when, reserve=reserve),
         "",
-        {"store": st.just(Said("sqlite:r.db", lambda: SQLiteReviews("r.db")))},
+        {
+            "store": st.just(Said("sqlite:r.db", lambda: SQLiteReviews("r.db"))),
+            "secret": st.just(Said(f"literal:{SECRET}", lambda: SECRET)),
+        },
         when=plain(st.sampled_from([["failed"], ["unsure", "failed"]])),
         reserve=number(0.1, 3),
         sla=switch(number(1, 900)),
@@ -292,7 +298,7 @@ def cascades(draw: st.DrawFn) -> Said:
         Lane,
         "",
         {"start": plain(st.sampled_from(names))},
-        task=plain(st.sampled_from(["legal", ["a", "b"]])),
+        task=st.sampled_from([Said("legal", lambda: "legal"), Said(["a", "b"], lambda: ("a", "b"))]),
         longer_than=whole(0, 900),
     )
     rest: dict[str, Said] = draw(

@@ -1,7 +1,6 @@
 """Retry, breaker, bulkhead and hedge around any async function."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -212,7 +211,7 @@ def test_a_hedge_calls_again_and_takes_the_faster() -> None:
 
 def test_links_that_are_stacked_are_one_pool() -> None:
     """In whatever order they are written, each try asks the breaker, and the retry is around that."""
-    orders: list[Callable[[Any], Any]] = [
+    orders: list[Any] = [
         lambda f: AT_ONCE(Breaker(failure_threshold=2)(f)),
         lambda f: Breaker(failure_threshold=2)(AT_ONCE(f)),
     ]

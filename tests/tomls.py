@@ -68,13 +68,13 @@ class Writer:
 
     def dotted(self, path: Path, names: list[str], table: Mapping[str, Any]) -> None:
         for key, value in table.items():
+            if isinstance(value, dict) and value and self.one_in(2):
+                self.dotted((*path, key), [*names, key], value)
+                continue
             self.gap()
             for end in range(len(path) - len(names) + 1, len(path) + 1):
                 self.lines.setdefault(path[:end], self.line)
-            if isinstance(value, dict) and value and self.one_in(2):
-                self.dotted((*path, key), [*names, key], value)
-            else:
-                self.pair((*path, key), [*names, key], value, end=True)
+            self.pair((*path, key), [*names, key], value, end=True)
 
     def pair(self, path: Path, names: list[str], value: Any, *, end: bool = False) -> None:
         self.lines[path] = self.line

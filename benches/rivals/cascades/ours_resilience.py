@@ -6,7 +6,7 @@ from typing import Any
 from load import Dead, Storm, died, stormed
 from said import GOOD, MODELS, QUESTION, answering
 
-from ours import Job, _broken, _function, _job, _openai, _package
+from ours import Job, _job, _openai, _package
 
 PACKAGE = "fastcascade"
 LIMIT = 20  # calls at once: what a bulkhead needs to be told
@@ -84,7 +84,7 @@ def failed_over_by_tiers() -> Job:
 
 def failed_over_by_bare_tiers() -> Job:
     tier = _package().Tier
-    return _job(tier(_broken("first"), name="small"), tier(_function(GOOD, "second"), name="large"), at=1)
+    return _job(tier(_failing("first"), name="small"), tier(_saying("second"), name="large"), at=1)
 
 
 def call_pool(url: str) -> Job:

@@ -31,6 +31,8 @@ __all__ = ["Drill"]
 
 SETTLING: Final = 1.25
 """It is watched for so much longer than it may take to come back."""
+CLEANING: Final = 0.5
+"""Seconds in which what was cancelled cleans up, before it is said that a call is under way still."""
 FEWEST: Final = 20
 """Requests a phase should have, to say anything."""
 
@@ -176,7 +178,7 @@ class Drill:
             return await told(twin.cascade, request, streaming=self.scenario.streams)
 
         all_told = await steadily(one, self.rate, began + self.last, self.most)
-        await asyncio.sleep(1.0)  # in which what is cancelled cleans up
+        await asyncio.sleep(CLEANING)
         return self._report(all_told, began, loop.time())
 
     # What came of it.

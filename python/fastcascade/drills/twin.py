@@ -247,7 +247,7 @@ def _own(balancer: Any) -> Any:
 
 def _count(pool: Pool, asked: list[float]) -> None:
     """Take note of each time the pool is asked."""
-    asking, opening = pool.asking, pool.opening
+    asking, opening, let_in = pool.asking, pool.opening, pool.let_in
 
     def counted(call: Call, now: float) -> Generator[Effect, Outcome, Outcome]:
         asked.append(now)
@@ -258,5 +258,12 @@ def _count(pool: Pool, asked: list[float]) -> None:
             asked.append(now)
         return opening(call, now, after)
 
+    def counted_straight(only: Instance, now: float) -> bool:
+        if not let_in(only, now):
+            return False  # the pool itself is asked then
+        asked.append(now)
+        return True
+
+    pool.let_in = counted_straight  # type: ignore[method-assign]
     pool.asking = counted  # type: ignore[method-assign]
     pool.opening = counted_opening  # type: ignore[method-assign]

@@ -25,6 +25,8 @@ OUT: Final = Failure("unavailable", "treated as off, as drilled")
 class View:
     """Stands for a backend in one flow."""
 
+    straight = None  # the driver makes no first try by itself, as it does for a pool of one
+
     def __init__(self, backend: Backend) -> None:
         """Have its name."""
         self.backend = backend
