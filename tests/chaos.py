@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastcascade import Answer, Budget, Cascade, Hedge, IncompleteAnswer, Reply, Request, Tier
+from fastcascade import Answer, Budget, Cascade, Hedge, IncompleteAnswer, Reply, Request, Tier, replay
 from fastcascade.effects import Call, Effect, Handle, Outcome
 from fastcascade.entry import Health, Instance, LeastOutstanding, Outliers, Pool, PowerOfTwo, RoundRobin
 from fastcascade.errors import BackendError, FailureKind
@@ -56,14 +56,14 @@ class Place:
         self.starts: list[float] = []
         self.closed: list[tuple[float, float]] = []  # when a time was named, and which
 
-    async def complete(self, _request: Request, /) -> Reply | None:
+    async def complete(self, request: Request, /) -> Reply | None:
         now = asyncio.get_running_loop().time
         self.starts.append(now())
         await asyncio.sleep(self.draw.choice((0.0, 0.05, 0.3)))
         for spell in self.spells:
             if spell.start <= now() < spell.end and self.draw.random() < spell.rate:
-                return await self._strike(spell)
-        return Reply(f"from {self.name}", model=self.name)
+                return await self._strike(spell, request)
+        return self._reply(request)
 
     async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
         reply = await self.complete(request)
@@ -83,13 +83,16 @@ class Place:
         now = asyncio.get_running_loop().time()
         return any(s.start <= now < s.end and s.what == "cut" and self.draw.random() < s.rate for s in self.spells)
 
-    async def _strike(self, spell: Spell) -> Reply | None:
+    def _reply(self, request: Request) -> Reply:
+        return Reply(f"to {request.text} from {self.name}", model=self.name)
+
+    async def _strike(self, spell: Spell, request: Request) -> Reply | None:
         loop = asyncio.get_running_loop()
         if spell.what == "hang":
             await loop.create_future()
         if spell.what == "slow":
             await asyncio.sleep(spell.wait)
-            return Reply(f"late from {self.name}", model=self.name)
+            return self._reply(request)
         if spell.what == "empty":
             return Reply("", model=self.name)
         if spell.what == "refusal":
@@ -121,12 +124,22 @@ class Counted(Pool):
         return super().opening(call, now, after)
 
 
+def shown(answer: Answer) -> tuple[Any, ...]:
+    """What matters of an answer; times to within what rounding does to them."""
+    tried = [(each.tier, each.verdict, each.error and each.error.kind) for each in answer.attempts]
+    calls = [(each.label, each.by, round(each.started, 6), round(each.latency, 6)) for each in answer.calls]
+    whole = (answer.text, answer.tier, answer.via, answer.degraded, answer.age, answer.ticket, round(answer.latency, 6))
+    return (*whole, tried, calls)
+
+
 @dataclass
 class Told:
     """What came of one request."""
 
+    text: str
     deadline: float
     began: float
+    streamed: bool = False
     ended: float = 0.0
     answer: Answer | None = None
     error: BaseException | None = None
@@ -240,12 +253,12 @@ class World:
 
     async def _one(self, book: list[Told], *, plain: bool = False) -> None:
         draw, loop = self.draw, asyncio.get_running_loop()
-        told = Told(30.0 if plain else draw.choice((1.0, 5.0, 30.0)), loop.time())
-        book.append(told)
         text = f"{PROMPT} {len(book) if plain else draw.randrange(4)}"
+        told = Told(text, 30.0 if plain else draw.choice((1.0, 5.0, 30.0)), loop.time())
+        book.append(told)
         request = Request.of(text, budget=Budget(deadline=told.deadline), priority=draw.randrange(3))
-        streaming = not plain and draw.random() < 0.3
-        work = asyncio.ensure_future(self._streamed(request, told) if streaming else self._asked(request, told))
+        told.streamed = not plain and draw.random() < 0.3
+        work = asyncio.ensure_future(self._streamed(request, told) if told.streamed else self._asked(request, told))
         if not plain and draw.random() < 0.1:
             told.cancelled = True
             await asyncio.sleep(draw.uniform(0.0, 2.0))
@@ -280,7 +293,8 @@ class World:
 
     def broken(self) -> list[str]:
         """Each invariant that does not hold, in words."""
-        return [*self._unanswered(), *self._overcalled(), *self._impatient(), *self._lost(), *self._unwell()]
+        checks = (self._unanswered, self._overcalled, self._impatient, self._lost, self._unwell, self._unlike)
+        return [found for check in checks for found in check()]
 
     def _unanswered(self) -> list[str]:
         found = []
@@ -295,7 +309,10 @@ class World:
 
     def _overcalled(self) -> list[str]:
         found = []
+        requests = len(self.told) + len(self.after)
         for pool in self.pools:
+            if pool.calls > 1.08 * requests + 10:
+                found.append(f"2: {pool.name} was asked {pool.calls} times for {requests} requests")
             share = pool.retry.budget if pool.retry is not None else None
             repeats = share.share * pool.calls + share.reserve if share is not None else 0.0
             hedges = 0.0
@@ -321,7 +338,11 @@ class World:
     def _lost(self) -> list[str]:
         tickets = {told.answer.ticket for told in self.told if told.answer is not None and told.answer.ticket}
         kept = run_virtual(self._kept(tickets))
-        return [f"4: the review {ticket} is lost" for ticket in tickets - kept]
+        found = [f"4: the review {ticket} is lost" for ticket in tickets - kept]
+        unheard = sum(told.cancelled for told in self.told)
+        if len(self.store.all()) > len(tickets) + unheard:
+            found.append(f"4: {len(self.store.all())} reviews for {len(tickets)} tickets and {unheard} who went away")
+        return found
 
     async def _kept(self, tickets: set[str]) -> set[str]:
         return {ticket for ticket in tickets if await self.store.get(ticket) is not None}
@@ -345,4 +366,24 @@ class World:
             found.append(
                 f"5: at the end an answer is {last.degraded if last else 'missing'!r} via {last.via if last else ''!r}"
             )
+        return found
+
+    def _unlike(self) -> list[str]:
+        """An answer is to its own question, and comes out of its own trace again."""
+        found = []
+        for told in (*self.told, *self.after):
+            answer = told.answer
+            if answer is None:
+                continue
+            if (
+                answer.text.startswith("to ")
+                and not answer.incomplete
+                and not answer.text.startswith(f"to {told.text} ")
+            ):
+                found.append(f"7: {told.text!r} was answered with {answer.text!r}")
+            if told.cancelled:
+                continue
+            again = replay(self.cascade, answer, streaming=told.streamed)
+            if shown(again) != shown(answer):
+                found.append(f"7: a replay is another answer: {shown(again)} for {shown(answer)}")
         return found

@@ -15,7 +15,6 @@ from fastcascade.reviews import ReviewDesk
 from fastcascade.stores.sqlite import SQLiteReviews
 from fastcascade.testing import Fault, ScriptedBackend, Slow
 
-
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up
 
 
@@ -41,6 +40,7 @@ def switch(made: Piece) -> Piece:
 
 
 def several(piece: Piece, least: int, most: int) -> Piece:
+    """A list of them."""
     return st.lists(piece, min_size=least, max_size=most).map(
         lambda each: Said([one.toml for one in each], lambda: [one.made() for one in each])
     )
@@ -66,16 +66,16 @@ def part(
 
 
 def number(least: float, most: float) -> Piece:
-    return plain(
-        st.floats(least, most) | st.integers(int(least) + 1, int(most)) if most >= least + 1 else st.floats(least, most)
-    )
+    """A number, with a point or without."""
+    points = st.floats(least, most)
+    return plain(points | st.integers(int(least) + 1, int(most)) if most >= least + 1 else points)
 
 
 def whole(least: int, most: int) -> Piece:
+    """A whole number."""
     return plain(st.integers(least, most))
 
 
-WORDS = plain(st.text(max_size=12).filter(lambda text: ":" not in text))
 FLAG = plain(st.booleans())
 SHARE = number(0.05, 1.0)
 
@@ -137,6 +137,8 @@ STEP = (
 
 
 def scripted(name: Piece) -> Piece:
+    """A backend that plays a script."""
+
     def make(script: list[Any], **settings: Any) -> ScriptedBackend:
         return ScriptedBackend(*script, **settings)
 
@@ -146,36 +148,49 @@ def scripted(name: Piece) -> Piece:
 RULES = part(
     lambda faq, rules=(): Rules(rules, faq=faq),
     "rules",
-    {"faq": plain(st.dictionaries(st.sampled_from(["Who?", "What is my password", "api_key"]), st.just("Me."), min_size=1))},
+    {
+        "faq": plain(
+            st.dictionaries(st.sampled_from(["Who?", "What is my password", "api_key"]), st.just("Me."), min_size=1)
+        )
+    },
     rules=plain(st.dictionaries(st.sampled_from(["a+", "b", "^c"]), st.sampled_from(["yes", "no"]))),
 )
 
-GATE = st.deferred(
-    lambda: (
-        part(gates.Structure, "structure", min_length=whole(0, 5), refusal=FLAG)
-        | part(gates.Hedging, "hedging", threshold=SHARE, convention=FLAG)
-        | part(gates.SelfReport, ["self report", "self_report"], inline=FLAG, threshold=SHARE)
-        | part(gates.Consistency, "consistency", k=whole(2, 5), agree=plain(st.sampled_from(["exact", "json"])))
-        | part(gates.Logprobs, "logprobs", of=plain(st.sampled_from(["min", "margin"])), threshold=SHARE)
-        | st.just(Said("structure", gates.Structure))
-        | combined
-    )
+SIMPLE = (
+    part(gates.Structure, "structure", min_length=whole(0, 5), refusal=FLAG)
+    | part(gates.Hedging, "hedging", threshold=SHARE, convention=FLAG)
+    | part(gates.SelfReport, ["self report", "self_report"], inline=FLAG, threshold=SHARE)
+    | part(gates.Consistency, "consistency", k=whole(2, 5), agree=plain(st.sampled_from(["exact", "json"])))
+    | part(gates.Logprobs, "logprobs", of=plain(st.sampled_from(["min", "margin"])), threshold=SHARE)
+    | st.just(Said("structure", gates.Structure))
 )
-combined = st.tuples(
-    st.sampled_from([("all of", gates.all_of), ("any_of", gates.any_of), ("First-Decisive", gates.first_decisive)]),
-    several(GATE, 1, 2),
-).map(lambda drawn: Said({"kind": drawn[0][0], "gates": drawn[1].toml}, lambda: drawn[0][1](*drawn[1].made())))
+COMBINE: list[tuple[str, Callable[..., gates.Gate]]] = [
+    ("all of", gates.all_of),
+    ("any_of", gates.any_of),
+    ("First-Decisive", gates.first_decisive),
+]
+
+
+def _combined(inner: Piece) -> Piece:
+    return st.tuples(st.sampled_from(COMBINE), several(inner, 1, 2)).map(
+        lambda drawn: Said({"kind": drawn[0][0], "gates": drawn[1].toml}, lambda: drawn[0][1](*drawn[1].made()))
+    )
+
+
+GATE = st.recursive(SIMPLE, _combined, max_leaves=3)
 
 
 def instances(place: int) -> Piece:
-    def one(number: int) -> Piece:
+    """The places of one tier."""
+
+    def one(nth: int) -> Piece:
         return part(
             Instance,
             "",
-            {"backend": scripted(plain(st.just(f"b{place}-{number}"))), "name": plain(st.just(f"i{number}"))},
+            {"backend": scripted(plain(st.just(f"b{place}-{nth}"))), "name": plain(st.just(f"i{nth}"))},
             region=plain(st.sampled_from(["eu", "us"])),
             key=plain(st.sampled_from(["one", "two"])),
-            weight=number_of(0.5, 3),
+            weight=number(0.5, 3),
             priority=whole(0, 2),
         )
 
@@ -186,36 +201,28 @@ def instances(place: int) -> Piece:
     )
 
 
-number_of = number
+def whom(place: int) -> Piece:
+    """The settings of a tier that say whom it asks: a backend, one in a pool, or several."""
 
+    def pooled(name: str) -> Callable[[tuple[Said, dict[str, Said]]], Said]:
+        def said(drawn: tuple[Said, dict[str, Said]]) -> Said:
+            asked, pool = drawn
 
-def pooled(place: int) -> st.SearchStrategy[dict[str, Said]]:
-    """The settings of a tier that say whom it asks."""
-    alone = (scripted(plain(st.just(f"s{place}"))) | RULES).map(lambda said: {"backend": said})
+            def make() -> Pool:
+                places = asked.made() if name == "instances" else [asked.made()]
+                return Pool(*places, **{key: each.made() for key, each in pool.items()})
 
-    def pool(drawn: tuple[Said, dict[str, Said], bool]) -> dict[str, Said]:
-        whom, settings, many = drawn
-        made = {key: each for key, each in settings.items()}
-        table = {key: each.toml for key, each in settings.items()}
+            return Said({name: asked.toml, "pool": {key: each.toml for key, each in pool.items()}}, make)
 
-        def make() -> Pool:
-            given = whom.made() if many else [whom.made()]
-            return Pool(*given, **{key: each.made() for key, each in made.items()})
+        return said
 
-        said = {"instances" if many else "backend": whom.toml}
-        return {"backend": Said(said | ({"pool": table} if table or not many else {}), make)}
-
-    one = st.tuples(scripted(plain(st.just(f"p{place}"))), POOL, st.just(value=False)).map(pool)
-    many = st.tuples(instances(place), POOL, st.just(value=True)).map(pool)
-    return alone | one.map(_unpacked) | many.map(_unpacked)
-
-
-def _unpacked(drawn: dict[str, Said]) -> dict[str, Said]:
-    said = drawn["backend"]
-    return {"backend": Said(("keys", said.toml), said.made)}
+    alone = (scripted(plain(st.just(f"s{place}"))) | RULES).map(lambda one: Said({"backend": one.toml}, one.made))
+    single = st.tuples(scripted(plain(st.just(f"p{place}"))), POOL).map(pooled("backend"))
+    return alone | single | st.tuples(instances(place), POOL).map(pooled("instances"))
 
 
 def tier(place: int, prefix: str = "t") -> Piece:
+    """A rung of the ladder."""
     settings = {
         "gate": GATE,
         "accept": number(0.0, 1.0),
@@ -227,44 +234,32 @@ def tier(place: int, prefix: str = "t") -> Piece:
         "quota": QUOTA,
         "tokens": QUOTA,
         "max_tokens": whole(1, 500),
-        "stop": plain(st.lists(st.just("END"), max_size=2).map(list)),
+        "stop": st.just(Said(["END"], lambda: ("END",))),
         "options": plain(st.just({"anthropic": {"service_tier": "auto"}})),
     }
 
-    def said(drawn: tuple[dict[str, Said], dict[str, Said]]) -> Said:
-        whom, given = drawn
-        backend = whom["backend"]
-        table: dict[str, Any] = {"name": f"{prefix}{place}"}
-        table |= backend.toml[1] if isinstance(backend.toml, tuple) else {"backend": backend.toml}
-        table |= {key: each.toml for key, each in given.items()}
+    def said(drawn: tuple[Said, dict[str, Said]]) -> Said:
+        asked, given = drawn
+        table = {"name": f"{prefix}{place}"} | asked.toml | {key: each.toml for key, each in given.items()}
+        made = lambda: Tier(  # noqa: E731 - what is made is made anew each time
+            asked.made(), name=f"{prefix}{place}", **{key: each.made() for key, each in given.items()}
+        )
+        return Said(table, made)
 
-        def make() -> Tier:
-            made = {key: each.made() for key, each in given.items()}
-            made |= {"stop": tuple(made["stop"])} if "stop" in made else {}
-            return Tier(backend.made(), name=f"{prefix}{place}", **made)
-
-        return Said(table, make)
-
-    fits = st.tuples(pooled(place), st.fixed_dictionaries({}, optional=settings))
-    return fits.filter(_goes_together).map(said)
+    return st.tuples(whom(place), st.fixed_dictionaries({}, optional=settings)).filter(_goes_together).map(said)
 
 
-def _goes_together(drawn: tuple[dict[str, Said], dict[str, Said]]) -> bool:
+def _goes_together(drawn: tuple[Said, dict[str, Said]]) -> bool:
     """Rules give no log-probabilities, which some gates need."""
-    whom, given = drawn
-    table = whom["backend"].toml
-    ruled = isinstance(table, dict) and table.get("kind") == "rules"
-    return not ruled or "logprobs" not in repr(given["gate"].toml if "gate" in given else "")
+    asked, given = drawn
+    ruled = asked.toml.get("backend", {}).get("kind") == "rules"
+    return not ruled or "gate" not in given or "logprobs" not in repr(given["gate"].toml)
 
 
 LINKS: dict[str, Piece] = {
     "retry": RETRY,
     "breaker": BREAKER,
-    "region": part(
-        lambda tiers: Region(*tiers),
-        "",
-        {"tiers": tier(0, "r").map(lambda one: Said([one.toml], lambda: [one.made()]))},
-    ),
+    "region": part(lambda tiers: Region(*tiers), "", {"tiers": several(tier(0, "r"), 1, 1)}),
     "stale": part(
         Stale, stale_for=number(100, 900), fresh_for=number(0, 50), per=plain(st.sampled_from(["user", "all"]))
     ),

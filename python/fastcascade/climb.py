@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fastcascade.answers import Attempt, Ended
 from fastcascade.backends.failures import scrub
-from fastcascade.effects import Call, Cancel, Effect, Handle, Outcome, Start, Wait
+from fastcascade.effects import Call, Cancel, Check, Effect, Handle, Outcome, Start, Wait
 from fastcascade.errors import Failure
 from fastcascade.examine import examine
 from fastcascade.fallbacks.hedge import Hedge
@@ -124,7 +124,7 @@ class Climb:
         if self.spares is not None:
             self.spares.deposit(self.ledger.now)
         first: Handle = (yield Start(call)).value
-        wait = hedge.stagger(tier.quality, tier.latencies)
+        wait = yield from self._stagger(tier, call, hedge)
         if wait is not None and wait > 0:
             self.ledger.tick((yield Wait((first,), self.ledger.time_left(wait))))
         if wait is None or first.done:
@@ -132,6 +132,7 @@ class Climb:
         following = self.tiers[position + 1]
         spare = Call(following.backend, self.request, "answer", following.timeout)
         if not self._granted() or self._refusal(following, spare, position + 1, spare=True):
+            self.ledger.outcomes.pop(f"{call.label}/hedged", None)
             return (yield from self._await(first))
         second: Handle = (yield Start(spare)).value
         self.ahead[position + 1] = second
@@ -139,6 +140,19 @@ class Climb:
         if not first.done:
             self.ahead[position] = first
         return first.outcome
+
+    def _stagger(self, tier: Tier, call: Call, hedge: Hedge) -> Generator[Effect, Outcome, float | None]:
+        """When to start the next tier. What goes by latencies seen is written down: a replay has seen others."""
+        if hedge.percentile is None:
+            return hedge.stagger(tier.quality)
+        label, now = f"{call.label}/hedged", self.ledger.now
+        if not self.ledger.counting:
+            outcome = yield Check(_nothing, label=label, inline=True)
+            wait: float | None = outcome.value if outcome.failure is None else None
+            return wait
+        wait = hedge.stagger(tier.quality, tier.latencies)
+        self.ledger.outcomes[label] = Outcome(wait, None, now, now)
+        return wait
 
     def _granted(self) -> bool:
         return self.spares is None or self.spares.withdraw(self.ledger.now)
@@ -259,6 +273,10 @@ class Climb:
             )
         ):
             self.best = new
+
+
+def _nothing() -> None:
+    """Never called: a replay looks for what was recorded under the label."""
 
 
 def _worth(tier: Tier, score: float | None) -> float:

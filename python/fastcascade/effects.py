@@ -64,8 +64,8 @@ class Call:
     """Ask a backend. Comes to a `Reply`, or to None from a backend that has no answer (a rule set, a function).
 
     `purpose` says what for: answer, sample, judge, report. `label` is given by the flow: it is the call's name in
-    the trace and in a recording. `again`, asked with the time before each further try that a pool makes of it, says
-    why the request's budget is against it, if it is. `until` is a signal that ends it, with a failure of kind
+    the trace and in a recording. `again` is asked before each further try that a pool makes of it, with the time
+    and with how the try before failed, if that is over; it says why the request's budget is against it, if it is. `until` is a signal that ends it, with a failure of kind
     connection: whoever is asked was found dead.
     """
 
@@ -74,7 +74,7 @@ class Call:
     purpose: str = "answer"
     timeout: float | None = None
     label: str = ""
-    again: "Callable[[Call, float], Failure | None] | None" = None
+    again: "Callable[[Call, float, Failure | None], Failure | None] | None" = None
     until: Signal | None = None
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from fastcascade.answers import Answer, Entrance
 from fastcascade.climb import Best, Climb
 from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn
-from fastcascade.errors import NoAnswer
+from fastcascade.errors import ConfigError, NoAnswer
 from fastcascade.fallbacks.review import Review
 from fastcascade.fallbacks.stale import Flight, Found, Kept, Stale
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Request
-from fastcascade.notices import notify
+from fastcascade.notices import NoticeKind, notify
 from fastcascade.policies import Everything, Ladder, Standing, Threshold
 from fastcascade.records import dump
 from fastcascade.streaming import pieces
@@ -27,6 +27,7 @@ from fastcascade.tiers import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
+    from fastcascade.stores.reviews import Why
 
 __all__ = ["Run", "started"]
 
@@ -36,10 +37,17 @@ TRIES: Final = 5
 # Labels of what the chain did, in the trace: a replay finds it there.
 FOUND: Final = "chain/found"
 STALE: Final = "chain/stale"
+AWAITED: Final = "chain/awaited"
+LATE: Final = "chain/late"
 TURNED_AWAY: Final = "chain/turned away"
+WAITED: Final = "chain/waited"
 REVIEW: Final = "chain/review"
+LAST: Final = -1_000_000
+"""A priority below all others."""
 HANDING_OVER: Final = 5.0
 """Seconds a store has to keep a review."""
+ITS_OWN: Final = frozenset({"deadline", "money", "attempts", "incomplete"})
+"""In what an answer falls short because of one caller's own bounds, or reading: another may do better."""
 UNSURE: Final = frozenset({"below threshold", "a better tier failed", "deadline", "money", "attempts", "refused"})
 
 
@@ -62,13 +70,12 @@ class Run:
 
     def flow(self) -> Generator[Effect, Outcome, Answer]:
         """All of it."""
-        cascade = self.cascade
-        if cascade.slots is not None:
+        stale = self.cascade.chain.stale
+        key = self._key(stale) if stale is not None else None
+        if stale is None or key is None:
             answer = yield from self._let_in()
-        elif cascade.chain.stale is not None:
-            answer = yield from self._looked(cascade.chain.stale)
         else:
-            answer = yield from self._answered()
+            answer = yield from self._looked(stale, key)
         if answer.reply is None:
             tried = "; ".join(
                 f"{each.tier}: {each.error.message if each.error else each.reason}" for each in answer.attempts
@@ -84,30 +91,31 @@ class Run:
     def _let_in(self) -> Generator[Effect, Outcome, Answer]:
         """Wait for a place, where there is a limit; those who are turned away get what costs nothing."""
         slots, ledger = self.cascade.slots, self.ledger
-        if slots is None or self.replaying:
-            outcome = yield Check(_nothing, label=TURNED_AWAY, inline=True)
-            ledger.tick(outcome)
-            if outcome.failure is not None:
-                return (yield from self._past_the_gate())
-            return (yield from self._turned_away(outcome.value))
+        if slots is None:
+            return (yield from self._answered())
+        if self.replaying:
+            for label in (WAITED, TURNED_AWAY):
+                outcome = yield Check(_nothing, label=label, inline=True)
+                ledger.tick(outcome)
+                if outcome.failure is None and label == TURNED_AWAY:
+                    return (yield from self._turned_away(outcome.value))
+            return (yield from self._answered())
         ticket = slots.enter(ledger.now, self.request.priority, ledger.time_left(None))
         try:
             if ticket.state == "waiting":
-                ledger.tick((yield Sleep(max(0.0, ticket.until - ledger.now), ticket.signal)))
+                began = ledger.now
+                ledger.tick((yield Sleep(max(0.0, ticket.until - began), ticket.signal)))
+                self._note(WAITED, None, began)
             if ticket.state != "in":
                 slots.give_up(ticket, ledger.now)
                 return (yield from self._turned_away(slots.hint(ledger.now)))
             began = ledger.now
-            answer = yield from self._past_the_gate()
+            answer = yield from self._answered()
             late = answer.degraded == "deadline"
             slots.leave(ticket, ledger.now, ledger.now - began, failed=late)
         finally:
             slots.give_up(ticket, ledger.now)  # nothing, where it has left
         return answer
-
-    def _past_the_gate(self) -> Generator[Effect, Outcome, Answer]:
-        stale = self.cascade.chain.stale
-        return (yield from (self._answered() if stale is None else self._looked(stale)))
 
     def _turned_away(self, wait: float) -> Generator[Effect, Outcome, Answer]:
         notify("overloaded", "the cascade", "requests are turned away: its slots are taken, and its queue is full")
@@ -117,50 +125,67 @@ class Run:
 
     # Look.
 
-    def _looked(self, stale: Stale) -> Generator[Effect, Outcome, Answer]:
+    def _key(self, stale: Stale) -> str | None:
+        """What the answer is filed under; None for a request that holds what has no written form."""
+        try:
+            return stale.key(self.request)
+        except ConfigError:
+            return None
+
+    def _looked(self, stale: Stale, key: str) -> Generator[Effect, Outcome, Answer]:
         """An answer that is kept, or that somebody else is waiting for; else go and ask."""
         if self.replaying:
-            outcome = yield Check(_nothing, label=FOUND, inline=True)
-            self.ledger.tick(outcome)
-            found = outcome.value
-            return self._kept(found) if isinstance(found, Found) else (yield from self._answered())
-        if self.request.regenerate:
-            answer = yield from self._answered()
-            self._keep(stale, stale.key(self.request), answer)
-            return answer
-        key, ledger = stale.key(self.request), self.ledger
-        held = stale.shelf.find(key, ledger.now)
+            return (yield from self._looked_up())
+        request, ledger = self.request, self.ledger
+        held = None if request.regenerate else stale.shelf.find(key, ledger.now)
         if held is not None and held[1] < stale.fresh_for + stale.while_refreshing:
             if held[1] >= stale.fresh_for:
                 yield from self._refresh(stale, key, pause=0.0)
             return self._kept(Found(held[0], "cache", held[1]))
+        # A stream goes as fast as its own client reads, and a callback is one caller's: these ask for themselves.
+        if request.regenerate or self.streaming or request.callback:
+            answer = yield from self._let_in()
+            self._keep(stale, key, answer)
+            return answer
         flight, mine, now = yield from stale.joined(key, ledger.now, ledger.time_left(None))
-        ledger.now = max(ledger.now, now)
+        if now > ledger.now:
+            began, ledger.now = ledger.now, now
+            self._note(AWAITED, None, began)
         if mine:
             return (yield from self._flown(stale, key, flight))
-        if flight.landed:
-            return self._joined(flight)
-        late = self._made(Answer(None, self.request, degraded="deadline"))
-        return (yield from self._fallen(late))
+        if flight.landed and isinstance(flight.result, Answer):
+            return self._joined(flight.result)
+        self._note(LATE, None)
+        return (yield from self._fallen(self._made(Answer(None, request, degraded="deadline"))))
 
-    def _flown(self, stale: Stale, key: str, flight: Flight[Answer]) -> Generator[Effect, Outcome, Answer]:
-        """Ask, for all who ask the same meanwhile. If this run is given up, one of them asks in its place."""
-        answer: Answer | None = None
-        try:
-            answer = yield from self._answered()
-            self._keep(stale, key, answer)
-        finally:
-            shared = answer is not None and answer.reply is not None and not answer.incomplete
-            stale.shelf.land(key, flight, answer, shared=shared)
-        return answer
-
-    def _joined(self, flight: Flight[Answer]) -> Answer:
-        """What the one who asked has got, at no cost to the others."""
-        theirs = flight.result
-        if theirs is None or theirs.reply is None:
-            return self._made(Answer(None, self.request, degraded="no tier answered"))
+    def _joined(self, theirs: Answer) -> Answer:
+        """What the one who asked has got, which may be no answer."""
+        if theirs.reply is None:
+            return self._made(replace(theirs, request=self.request, attempts=(), entrance=None))
         kept = Kept(theirs.reply, self.ledger.now, theirs.tier, theirs.confidence)
         return self._kept(Found(kept, "joined", None, theirs.degraded, theirs.ticket))
+
+    def _looked_up(self) -> Generator[Effect, Outcome, Answer]:
+        """What was found when it was recorded."""
+        self.ledger.tick((yield Check(_nothing, label=AWAITED, inline=True)))
+        outcome = yield Check(_nothing, label=FOUND, inline=True)
+        if isinstance(outcome.value, Found):
+            return self._kept(outcome.value)
+        outcome = yield Check(_nothing, label=LATE, inline=True)
+        if outcome.failure is not None:
+            return (yield from self._let_in())
+        return (yield from self._fallen(self._made(Answer(None, self.request, degraded="deadline"))))
+
+    def _flown(self, stale: Stale, key: str, flight: Flight[Answer]) -> Generator[Effect, Outcome, Answer]:
+        """Ask, for all who ask the same meanwhile. If this run is given up, or short of what they have, they ask."""
+        answer: Answer | None = None
+        try:
+            answer = yield from self._let_in()
+            self._keep(stale, key, answer)
+        finally:
+            shared = answer is not None and answer.degraded not in ITS_OWN
+            stale.shelf.land(key, flight, answer, shared=shared)
+        return answer
 
     def _kept(self, found: Found) -> Answer:
         """The answer that was found, which no call was made for."""
@@ -169,14 +194,14 @@ class Run:
         answer = Answer(kept.reply, self.request, kept.tier, kept.confidence, degraded=degraded, ticket=found.ticket)
         return self._made(replace(answer, via=found.via, age=found.age))
 
-    def _note(self, label: str, value: Any) -> None:
-        """Write down what the chain found, for a replay to find it too, and to take as long."""
-        began = self.ledger.now if label == STALE else self.ledger.started
+    def _note(self, label: str, value: Any, since: float | None = None) -> None:
+        """Write down what the chain found, and since when it looked, for a replay to find it too and take as long."""
+        began = self.ledger.now if since is None else since
         self.ledger.outcomes[label] = Outcome(value, None, began, self.ledger.now)
 
     def _keep(self, stale: Stale, key: str, answer: Answer) -> None:
         """Keep an answer that was accepted, and nothing less."""
-        if answer.reply is not None and not answer.degraded and answer.via in ("", "region"):
+        if not self.replaying and answer.reply is not None and not answer.degraded and answer.via in ("", "region"):
             kept = Kept(answer.reply, self.ledger.now, answer.tier, answer.confidence)
             stale.shelf.keep(key, kept, self.ledger.now)
 
@@ -187,8 +212,11 @@ class Run:
         return answer
 
     def _refresh(self, stale: Stale, key: str, *, pause: float) -> Generator[Effect, Outcome, None]:
-        """Ask again behind the caller, once for all who were given the stale answer."""
-        if stale.shelf.begin_refresh(key):
+        """Ask again behind the caller, once for all who were given the kept answer.
+
+        Beside a call that has failed, that is one more: it is paid for, as a retry is.
+        """
+        if (pause == 0.0 or stale.again.withdraw(self.ledger.now)) and stale.shelf.begin_refresh(key):
             cascade, request = self.cascade, self.request
             yield Spawn(lambda now: _refreshing(cascade, request, stale, key, pause, now))
 
@@ -196,6 +224,8 @@ class Run:
 
     def _answered(self) -> Generator[Effect, Outcome, Answer]:
         """Ask the tiers, and the chain where they have no answer, or none that is good enough."""
+        if self.cascade.chain.stale is not None and not self.replaying:
+            self.cascade.chain.stale.again.deposit(self.ledger.now)
         answer = yield from self._climbed()
         if answer.reply is None or answer.degraded or self.cascade.chain.review is not None:
             answer = yield from self._fallen(answer)
@@ -206,7 +236,7 @@ class Run:
         if self.entrance is None:
             yield from self._enter()
         else:
-            ledger.now = ledger.started + self.entrance.after
+            ledger.now = max(ledger.now, ledger.started + self.entrance.after)
         entrance = self.entrance or cascade.everywhere
         first, last = min(entrance.first, cascade.top), min(entrance.last, cascade.top)
         climb = Climb(
@@ -306,7 +336,7 @@ class Run:
             elif answer.reply is not None:
                 continue
             elif isinstance(link, Stale):
-                answer = yield from self._aged(link, answer)
+                answer = yield from self._aged(link, answer, turned_away=turned_away)
             elif not turned_away:
                 answer = yield from self._elsewhere(answer)
         if answer.reply is None and chain.static is not None:
@@ -327,18 +357,19 @@ class Run:
         judged = self._judged(climb, self.entrance or self.cascade.everywhere, standing)
         return replace(judged, via="region") if judged.reply is not None else judged
 
-    def _aged(self, stale: Stale, answer: Answer) -> Generator[Effect, Outcome, Answer]:
+    def _aged(self, stale: Stale, answer: Answer, *, turned_away: bool) -> Generator[Effect, Outcome, Answer]:
         """The last good answer, if it is not too old; it is asked for again behind the caller."""
         if self.replaying:
             outcome = yield Check(_nothing, label=STALE, inline=True)
             found = outcome.value if isinstance(outcome.value, Found) else None
         else:
-            key = stale.key(self.request)
-            held = stale.shelf.find(key, self.ledger.now)
+            key = self._key(stale) or ""
+            held = stale.shelf.find(key, self.ledger.now) if key else None
             found = None
             if held is not None and held[1] <= stale.stale_for:
                 found = Found(held[0], "stale", held[1])
-                yield from self._refresh(stale, key, pause=stale.refresh)
+                if not turned_away:
+                    yield from self._refresh(stale, key, pause=stale.refresh)
         if found is None:
             return answer
         kept = self._kept(found)
@@ -351,17 +382,18 @@ class Run:
         if turned_away or self.seen:
             return answer
         if not wanted or why not in review.when:
-            if not self.replaying and not answer.degraded and not answer.via and review.desk.sampled():
+            if not self.replaying and not answer.degraded and not answer.via and _is_drawn(review):
                 yield Spawn(lambda _now: _sampled(review, answer))
             return answer
-        given = (review, answer.request, why, answer.reply, dump(answer))
+        given = (review, answer, why)
         patience = self.ledger.time_left(HANDING_OVER)
         outcome = yield Check(_submitted, given, "review", patience, label=REVIEW)
         self.ledger.outcomes[REVIEW] = Outcome(outcome.value, outcome.failure, outcome.started, outcome.ended)
         self.ledger.tick(outcome)
         if outcome.failure is not None:
             if not self.replaying:
-                notify("store off", "reviews", f"a review could not be kept ({outcome.failure.kind}); it has no ticket")
+                kind: NoticeKind = "review" if outcome.failure.kind == "bad_request" else "store off"
+                notify(kind, "reviews", f"a review could not be kept ({outcome.failure.kind}); it has no ticket")
             return self._made(answer)
         return self._made(replace(answer, ticket=str(outcome.value)))
 
@@ -391,16 +423,25 @@ def started(
 def _refreshing(
     cascade: "Cascade", request: Request, stale: Stale, key: str, pause: float, now: float
 ) -> Generator[Effect, Outcome, None]:
-    """Ask for an answer anew, a few times, until there is a good one."""
+    """Ask for an answer anew, a few times, until there is a good one; as one of the requests, after all others."""
     try:
-        for _ in range(TRIES):
+        for number in range(TRIES):
             if pause > 0.0:
                 now = (yield Sleep(pause)).ended
-            run = started(cascade, request, now)
-            answer = yield from run.refreshed(stale, key)
-            now = run.ledger.now
-            if not answer.degraded:
+            if number and not stale.again.withdraw(now):
                 return
+            slots = cascade.slots
+            ticket = slots.enter(now, LAST, 0.0) if slots is not None else None
+            try:
+                if ticket is None or ticket.state == "in":
+                    run = started(cascade, request, now)
+                    answer = yield from run.refreshed(stale, key)
+                    now = run.ledger.now
+                    if not answer.degraded:
+                        return
+            finally:
+                if slots is not None and ticket is not None:
+                    slots.give_up(ticket, now)
             pause = 2.0 * (pause or stale.refresh)
     finally:
         stale.shelf.end_refresh(key)
@@ -408,14 +449,20 @@ def _refreshing(
 
 def _sampled(review: Review, answer: Answer) -> Generator[Effect, Outcome, None]:
     """Hand over an answer to be checked. Nobody waits for it."""
-    given = (review, answer.request, "sampled", answer.reply, dump(answer))
-    outcome = yield Check(_submitted, given, "review", HANDING_OVER, label=REVIEW)
+    outcome = yield Check(_submitted, (review, answer, "sampled"), "review", HANDING_OVER, label=REVIEW)
     if outcome.failure is not None:
         notify("store off", "reviews", f"a sample could not be kept for review ({outcome.failure.kind})")
 
 
-async def _submitted(review: Review, request: Request, why: Any, best: Any, trace: Any) -> str:
-    return await review.submit(request, why, best, trace)
+async def _submitted(review: Review, answer: Answer, why: "Why") -> str:
+    return await review.submit(answer.request, why, answer.reply, dump(answer))
+
+
+def _is_drawn(review: Review) -> bool:
+    try:
+        return review.desk.sampled()
+    except Exception:  # noqa: BLE001 - what draws may be a user's own
+        return False
 
 
 def _nothing() -> None:

@@ -86,7 +86,7 @@ class Ledger:
                 self._reserved[call.label] = tokens
         call.timeout = self.time_left(call.timeout)
         if hasattr(call.backend, "asking"):
-            call.again = lambda call, now: self.again(tier, call, now)
+            call.again = lambda call, now, before: self.again(tier, call, now, before)
         self.made += 1
         return None
 
@@ -103,13 +103,23 @@ class Ledger:
             self._held[call.label] = self._held.get(call.label, 0.0) + estimate
         return ""
 
-    def again(self, tier: Tier, call: Call, now: float) -> Failure | None:
-        """Whether a pool may make one more try of a call that is open, or why the budget is against it."""
+    def again(self, tier: Tier, call: Call, now: float, before: Failure | None) -> Failure | None:
+        """Whether a pool may make one more try of a call that is open, or why the budget or the quota is against it.
+
+        `before` is how the try before has failed; None, where that is still under way, and can be waited for alone.
+        """
         self.now = max(self.now, now)
-        refused = self.spent or self._short_of_money(tier, call)
+        paid = before is None or before.kind in PAID_UNSEEN
+        refused = self.spent or (self._short_of_money(tier, call) if paid else "")
         if refused:
-            self.ran_out = refused
+            if before is not None:
+                self.ran_out = refused
             return Failure("budget", f"no {refused} left in the request's budget")
+        if self.counting and call.backend is tier.backend:
+            wait, tokens = tier.admit(call.request)
+            if wait:
+                return Failure("quota", f"tier {tier.name!r} has used its quota", retry_after=wait)
+            self._reserved[call.label] = self._reserved.get(call.label, 0.0) + tokens
         self.made += 1
         return None
 
@@ -143,6 +153,8 @@ class Ledger:
 
     def _charge_tries(self, tier: Tier, call: Call, outcome: Outcome) -> None:
         """Write down the tries of a pool that came to nothing before the one that counts."""
+        if not self.counting:
+            self.made += len(outcome.tries)  # a replay has not asked whether they may be made
         for number, each in enumerate(outcome.tries):
             paid = each.failure.kind in PAID_UNSEEN
             cost = self._estimate(tier, call, output=0) if paid else 0.0

@@ -121,6 +121,9 @@ class Request:
             object.__setattr__(self, "stop", (stop,) if isinstance(stop, str) else tuple(stop))
         if not self.messages:
             raise RequestError("a request needs at least one message")
+        if type(self.priority) is not int:
+            msg = f"a request's priority is a whole number, not {self.priority!r}"
+            raise RequestError(msg)
 
     @classmethod
     def of(cls, asked: "Ask", **fields: Any) -> "Request":

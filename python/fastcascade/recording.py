@@ -39,7 +39,9 @@ from fastcascade.effects import (
     Wait,
 )
 from fastcascade.errors import ConfigError, Failure, NoAnswer
+from fastcascade.fallbacks.chain import Chain
 from fastcascade.messages import Budget, Reply, Request
+from fastcascade.patience import GRACE
 from fastcascade.policies import Everything
 from fastcascade.records import load, read_lines, write_line
 from fastcascade.streaming import pieces
@@ -119,6 +121,7 @@ async def record(cascade: "Cascade", request: Request, /) -> Recording:
     driver = Driver(full=True, clock=asyncio.get_running_loop().time)
     every = cascade.adjusted(policy=Everything())
     every.hedge = None  # a race would end before the slower of two has replied
+    every.chain, every.slots = Chain(), None  # the tiers alone are recorded
     try:
         answer = await driver.run(every.flow(replace(request, budget=NO_BOUNDS), driver.clock(), replaying=True))
     except NoAnswer as error:
@@ -201,9 +204,10 @@ class Replayer:
         """The outcome, moved to the replayer's time: a timeout where it took longer than it may."""
         held = self._found(label)
         took = held.ended - held.started
-        if timeout is not None and took > timeout:
-            return _timed_out(began, timeout)
         tries = _moved(held, began)
+        as_it_was = held.failure is not None and held.failure.kind == "timeout" and took <= (timeout or inf) + GRACE
+        if timeout is not None and took > timeout and not as_it_was:
+            return _timed_out(began, timeout)
         if held.failure is None:
             return Outcome(held.value, None, began, began + took, held.by, tries)
         return Outcome(None, _unknown(label, held) or held.failure, began, began + took, held.by, tries)
@@ -262,7 +266,8 @@ class Replayer:
         until = inf if timeout is None else began + timeout
         # The pieces of a stream that broke off came before it did: in time, if there was time for any.
         piece = following.value if following.failure is not None else None
-        if following.ended <= until:
+        late = following.failure is not None and following.failure.kind == "timeout" and piece is None
+        if following.ended <= (until + GRACE if late else until):
             failure = None if piece else following.failure
             found = Outcome(following.value, failure, began, following.ended, following.by, following.tries)
         else:

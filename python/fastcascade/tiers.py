@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fastcascade._core import Clock, Quota, RateLimiter
 from fastcascade.backends.backend import Backend, Priced
 from fastcascade.backends.function import Function
-from fastcascade.entry.pool import DEFAULT_BREAKER, DEFAULT_RETRY, Pool, pooled
+from fastcascade.entry.pool import DEFAULT_BREAKER, DEFAULT_RETRY, Pool, pool_of, pooled
 from fastcascade.errors import ConfigError
 from fastcascade.fallbacks.breaker import Breaker
 from fastcascade.fallbacks.retry import Retry
@@ -168,7 +168,7 @@ class Tier:
         if isinstance(backend, Pool) or hasattr(backend, "answer"):
             return self
         other = copy.copy(self)
-        other.backend = Pool(backend, retry=retry or DEFAULT_RETRY, breaker=breaker or DEFAULT_BREAKER)
+        other.backend = pool_of(backend, retry or DEFAULT_RETRY, breaker or DEFAULT_BREAKER)
         return other
 
     @property

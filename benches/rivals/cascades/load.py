@@ -11,7 +11,6 @@ from typing import Any
 Ask = Callable[[], Awaitable[str]]
 Storm = Callable[[], Awaitable[float]]
 
-RATE = 100.0  # requests a second
 WARM_UP = 50  # requests one after another: the first ones load what the rest need
 BEFORE = 3.0  # seconds until the fault
 QUIET = 2.0  # seconds without an answer of the second place, after which the first one is back
@@ -79,8 +78,9 @@ class Seen:
 class Watched:
     """A steady load while the first of two places dies and comes back."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, rate: float) -> None:
         self.ask = ask
+        self.rate = rate
         self.seen: list[Seen] = []
         self.open: set[asyncio.Task[None]] = set()
 
@@ -95,13 +95,13 @@ class Watched:
         """Go on with the load. What is late is made up for, so that a slow answer does not spare anyone a request."""
         start, made = time.monotonic(), 0
         while not end(now := time.monotonic()):
-            while made <= (now - start) * RATE:
-                seen = Seen(start + made / RATE)
+            while made <= (now - start) * self.rate:
+                seen = Seen(start + made / self.rate)
                 self.seen.append(seen)
                 self.open.add(task := asyncio.create_task(self._one(seen)))
                 task.add_done_callback(self.open.discard)
                 made += 1
-            await asyncio.sleep(1 / RATE)
+            await asyncio.sleep(1 / self.rate)
 
     async def lasting(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -115,11 +115,11 @@ class Watched:
         return time.monotonic()
 
 
-async def died(ask: Ask, first: Any, how: str, lasting: float) -> dict[str, Any]:
+async def died(ask: Ask, first: Any, how: str, lasting: float, rate: float) -> dict[str, Any]:
     """Kill the first place (or stop it), bring it back, and tell what came of the requests meanwhile."""
     for _ in range(WARM_UP):
         await ask()
-    watched = Watched(ask)
+    watched = Watched(ask, rate)
     await watched.lasting(BEFORE)
     assert watched.seen[len(watched.seen) // 2].by == "first", "it is the second that answers from the beginning"
     killed = time.monotonic()

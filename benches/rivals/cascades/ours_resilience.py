@@ -132,7 +132,7 @@ def outage(requests: int, rate: float, *without: str) -> Storm:
     return stormed(ask, dead, requests, rate)
 
 
-def live(how: str, lasting: float, within: float | None) -> Callable[[], Awaitable[dict[str, Any]]]:
+def live(how: str, lasting: float, rate: float, within: float | None) -> Callable[[], Awaitable[dict[str, Any]]]:
     """Two servers as a pool of two priorities; the first dies under load, and comes back."""
     package = _package()
     from fastcascade.entry import Health
@@ -152,6 +152,6 @@ def live(how: str, lasting: float, within: float | None) -> Callable[[], Awaitab
             async def ask() -> str:
                 return str((await cascade.run(QUESTION)).text)
 
-            return await died(ask, first, how, lasting)
+            return await died(ask, first, how, lasting, rate)
 
     return run

@@ -47,7 +47,7 @@ def escalated(url: str) -> Callable[[], Awaitable[str]]:
     return run
 
 
-def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
+def live(how: str, lasting: float, rate: float) -> Callable[[], Awaitable[dict[str, Any]]]:
     """Two servers, and an `except`; the first dies under load, and comes back."""
     import openai
 
@@ -63,6 +63,6 @@ def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
                 except openai.APIError:
                     return await at_second()
 
-            return await died(ask, first, how, lasting)
+            return await died(ask, first, how, lasting, rate)
 
     return run

@@ -91,7 +91,7 @@ def completion_anthropic(url: str) -> Job:
     return _completion(model="anthropic/claude-haiku-4-5", api_key="made-up", api_base=url, max_retries=0)
 
 
-def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
+def live(how: str, lasting: float, rate: float) -> Callable[[], Awaitable[dict[str, Any]]]:
     """Two servers, the second a fallback; everything else as it comes. The first dies under load, and comes back."""
     import litellm
 
@@ -109,6 +109,6 @@ def live(how: str, lasting: float) -> Callable[[], Awaitable[dict[str, Any]]]:
             async def ask() -> str:
                 return _text(await router.acompletion(model="first", messages=_asked(QUESTION)))
 
-            return await died(ask, first, how, lasting)
+            return await died(ask, first, how, lasting, rate)
 
     return run

@@ -104,10 +104,10 @@ class Kinds:
         names = {each.__name__.lower(): each for each in parts}
         key = next(iter(node.keys), "")
         name = squashed(key)
-        if len(node.keys) != 1 or name not in names:
-            near = meant(name, names)
-            hint = f"; did you mean {near!r}?" if near and near != name else ""
-            return reader.mistake(node, f"must be a table with one key, of: {', '.join(names)}{hint}")
+        if len(node.keys) != 1:
+            return reader.mistake(node, f"must be a table with one key, of: {', '.join(names)}")
+        if name not in names:
+            return reader.unknown(node[key], "setting", key, list(names))
         inner, target = node[key], names[name]
         if isinstance(inner.value, dict):
             return reader.build(target, inner)

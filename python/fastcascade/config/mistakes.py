@@ -47,10 +47,10 @@ class Mistakes:
         return ConfigError("\n".join(said for _, _, said in sorted(self._found)))
 
 
-def meant(name: str, names: Iterable[str]) -> str:
+def meant(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The one of these names that is nearest to this; empty where none is near."""
     known = {each.casefold(): each for each in names}
-    found = get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
+    found = get_close_matches(name.casefold(), known, n=1, cutoff=cutoff)
     return known[found[0]] if found else ""
 
 

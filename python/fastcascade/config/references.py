@@ -95,7 +95,7 @@ class References:
         if not value.strip():
             msg = f"the variable {name} is empty"
             raise NotFound(msg)
-        return value
+        return value.strip()
 
     def path(self, text: str) -> str:
         """A path, from where the file is."""

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Tables"]
 
-PLACES: Final = frozenset({"backend", "instances", "pool"})
+WHOM: Final = frozenset({"backend", "instances"})
+PLACES: Final = WHOM | {"pool"}
+ALIKE: Final = 0.85
+"""How near a name must be to be meant, rather than one that is right elsewhere."""
 NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -107,7 +110,7 @@ class Tables:
         if single and several:
             reader.mistake(node["instances"], "a tier has either 'backend' or 'instances'")
             instances = BAD
-        elif not single and not several and not any(meant(key, PLACES) for key in keys):
+        elif not single and not several and not any(meant(key, WHOM) for key in keys):
             reader.mistake(node, "'backend' is missing, or 'instances' for several places")
         if "pool" not in keys and not several:
             return backend
@@ -147,12 +150,13 @@ class Tables:
         key = str(node.path[-1])
         homes = _homes(settings, key)
         near = meant(key, known)
+        top = len(node.path) > 1 and key in settings_of(Cascade).by_name
         if len(homes) == 1:
             said = f"no such setting here; it belongs in {spelled((*node.path[:-1], homes[0]))!r}"
+        elif top and not meant(key, known, cutoff=ALIKE):
+            said = "no such setting here; it is one of the whole file: put it before the first [table]"
         elif near:
             said = f"no such setting; did you mean {near!r}?"
-        elif len(node.path) > 1 and key in settings_of(Cascade).by_name:
-            said = "no such setting here; it is one of the whole file: put it before the first [table]"
         else:
             said = f"no such setting; there are: {', '.join(known)}"
         self.reader.mistake(node, said)

@@ -31,8 +31,9 @@ __all__ = ["Drill"]
 
 SETTLING: Final = 1.25
 """It is watched for so much longer than it may take to come back."""
-CLEANING: Final = 0.5
-"""Seconds in which what was cancelled cleans up, before it is said that a call is under way still."""
+CLEANING: Final = 0.25
+TURNS: Final = 40
+"""So often, so many seconds are given to what was cancelled, and to a stale answer's refresh, to come to their end."""
 FEWEST: Final = 20
 """Requests a phase should have, to say anything."""
 
@@ -178,7 +179,10 @@ class Drill:
             return await told(twin.cascade, request, streaming=self.scenario.streams)
 
         all_told = await steadily(one, self.rate, began + self.last, self.most)
-        await asyncio.sleep(CLEANING)
+        for _ in range(TURNS):
+            await asyncio.sleep(CLEANING)
+            if not twin.busy():
+                break
         return self._report(all_told, began, loop.time())
 
     # What came of it.
@@ -186,7 +190,7 @@ class Drill:
     def _report(self, all_told: list[Told], began: float, now: float) -> Report:
         twin, start, end = self.twin, began + self.start, began + self.end
         labels = set[str]().union(*(twin.labels(place) for place in self.struck))
-        failover, comeback = shifts_of(all_told, start, end, lambda each: each.label in labels)
+        failover, comeback = shifts_of(all_told, start, end, lambda each: each.label in labels, peers=self._has_peers())
         phases = tuple(phases_of(all_told, began, start, end, began + self.last))
         usual = phases[0].p99 or 0.0
         home = home_of(all_told, start)
@@ -237,7 +241,7 @@ class Drill:
             sum(place.backend.early() for place in places),
             sum(place.backend.probes for place in places),
             dict(Counter(notice.kind for notice in heard)),
-            tuple(self._notes(phases, home)),
+            tuple(self._notes(phases, home, labels & home - {each.label for each in all_told if each.began >= end})),
             tuple(broken),
         )
 
@@ -259,7 +263,13 @@ class Drill:
         time = "in virtual time" if self.virtual else "in real time"
         return f"{time}, {'asking the backends' if self.latency is None else f'stand-ins reply in {self.latency:g} s'}"
 
-    def _notes(self, phases: Sequence[Any], home: set[str]) -> Iterator[str]:
+    def _has_peers(self) -> bool:
+        """Whether others of the same priority are left, so that it is for the balancer to say who is asked."""
+        first = self.struck[0]
+        peers = [each for each in self.twin.places if each.group is first.group and each.priority == first.priority]
+        return not all(each.struck for each in peers)
+
+    def _notes(self, phases: Sequence[Any], home: set[str], away: set[str]) -> Iterator[str]:
         if self.latency is not None and any(tier.gate is not None for tier in self.cascade.tiers):
             yield "gates are left out, since stand-ins reply"
         if phases[0].degraded:
@@ -268,6 +278,8 @@ class Drill:
             yield f"a phase has fewer than {FEWEST} requests, which says little: raise the rate, or the time"
         if self.scenario.dead and not self._probed():
             yield "who is struck has no probe, so that only calls can find out: see that they have a timeout"
+        for label in sorted(away):
+            yield f"{label} answered nothing after the fault: its peers did; a balancer may take it for slow still"
         if not home:
             yield "nobody but a cache answered before the fault, so that nothing is said of a return"
         elif self.last - self.end < self.due:

@@ -112,16 +112,26 @@ def not_back(shift: Shift, due: float | None) -> Iterator[str]:
 
 def unwell(twin: "Twin", home: set[str], now: float) -> Iterator[str]:
     """At the end nobody is left out who served before, and no call is under way that nobody waits for."""
-    for group in twin.groups:
-        if group.pool is None:
+    for place in twin.places:
+        pool = place.group.pool
+        instance = next((each for each in pool.instances if each.name == place.name), None) if pool else None
+        if instance is None:
             continue
-        served = {each.name for each in twin.places if each.group is group and twin.labels(each) & home}
-        for seen in group.pool.look(now):
-            if seen.outstanding:
-                yield f"{group.tier}/{seen.name} has {seen.outstanding} calls under way that nobody waits for"
-            if seen.name in served and not (seen.usable and seen.alive and not seen.ejected):
-                wrong = "dead" if not seen.alive else "left out" if seen.ejected else f"its breaker is {seen.circuit}"
-                yield f"{group.tier}/{seen.name} is still not well: {wrong if not seen.wait else 'it waits'}"
+        if instance.outstanding:
+            yield f"{place.label} has {instance.outstanding} calls under way that nobody waits for"
+        wrong = [
+            why
+            for why, found in (
+                ("active checks take it for dead", not instance.alive),
+                ("it is left out for failing", instance.ejected_until > now),
+                ("it waits for a time that it named", instance.closed_until > now),
+                # Asked, since an open breaker is not known to have cooled down before that.
+                ("its breaker lets nobody in", instance.circuit is not None and instance.circuit.admit(now) > 0.0),
+            )
+            if found
+        ]
+        if wrong and twin.labels(place) & home:
+            yield f"{place.label} is still not well: {', '.join(wrong)}"
 
 
 def leaked(all_told: Sequence[Told], said: Sequence[str]) -> Iterator[str]:

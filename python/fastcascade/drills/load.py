@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from math import inf
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Final
 
 from fastcascade.answers import Answer
@@ -89,7 +91,8 @@ async def told(cascade: "Cascade", request: Request, *, streaming: bool) -> Told
     except NoAnswer:
         made.lost = "NoAnswer: nobody answered, and there is no last resort"
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller has no answer
-        made.lost = type(error).__name__
+        where = extract_tb(error.__traceback__)[-1]
+        made.lost = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"  # and not what it says
     made.ended = loop.time()
     return made
 

@@ -182,14 +182,18 @@ def _last(label: str) -> tuple[bool, bool, str]:
 
 
 def shifts_of(
-    all_told: Sequence[Told], start: float, end: float, struck: Callable[[Told], bool]
+    all_told: Sequence[Told], start: float, end: float, struck: Callable[[Told], bool], *, peers: bool = False
 ) -> tuple[Shift, Shift]:
-    """How long it took to go over to others, and then back to who answered before the fault."""
+    """How long it took to go over to others, and then back to who answered before the fault.
+
+    Those who were struck must have answered again, unless they have `peers`, any of whom will do.
+    """
     spoken = [each for each in all_told if not each.kept]
     during = [each for each in spoken if start <= each.began < end]
     after = [each for each in spoken if each.began >= end]
     home = home_of(all_told, start)
-    back = {each.label for each in spoken if each.label in home and struck(each)} or home
+    mine = {each.label for each in spoken if each.label in home and struck(each)}
+    back = mine if mine and not peers else home
 
     def elsewhere(told: Told) -> bool:
         return not told.lost and not struck(told)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fastcascade.errors import ConfigError
-from fastcascade.testing.faults import CutStream, Error, Latency, Refused, Timeout, Trouble
+from fastcascade.testing.faults import CutStream, Error, Latency, Refused, StallStream, Timeout, Trouble
 from fastcascade.testing.plans import Plan
 
 __all__ = ["SCENARIOS", "Scenario", "scenario_of"]
@@ -59,6 +59,11 @@ class Scenario:
         for begins, ends in self.spells(start, end):
             for fault, rate in self.faults:
                 plan.between(begins, ends, fault, rate=rate)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether calls to those who are struck never end."""
+        return any(isinstance(fault, Timeout | StallStream) for fault, _ in self.faults)
 
     @property
     def slowed(self) -> float:

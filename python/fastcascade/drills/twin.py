@@ -92,7 +92,20 @@ class Twin:
     def recovery(self, scenario: Scenario, lasting: float, spacing: float) -> float:
         """Seconds after which all is to be as it was, by the cascade's own settings."""
         least = max((recovery(each.pool, lasting, spacing) for each in self.groups if each.pool), default=0.0)
-        return least + scenario.slowed + 1.1 * scenario.told + 5 * spacing + SLACK
+        under_way = self._patience() if scenario.hangs else scenario.slowed
+        return least + under_way + 1.1 * scenario.told + 5 * spacing + SLACK
+
+    def _patience(self) -> float:
+        """Seconds that a call may hang, and keep a place from others."""
+        longest = 0.0
+        for tier in self.cascade.rungs:
+            bounds = (tier.timeout, getattr(tier.backend, "timeout", None), self.cascade.budget.deadline)
+            longest = max(longest, min((each for each in bounds if each is not None), default=inf))
+        return longest
+
+    def busy(self) -> bool:
+        """Whether a call is under way anywhere."""
+        return any(each.outstanding for group in self.groups if group.pool for each in group.pool.instances)
 
     # The parts.
 

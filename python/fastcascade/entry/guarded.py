@@ -95,8 +95,10 @@ class Function:
 
 def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Coroutine[Any, Any, T]]:
     """The function behind these parts of a pool: `retry`, `breaker`, `bulkhead`, `hedge`; `pool` shows how it does."""
-    stacked: dict[str, Any] = {**getattr(function, "parts", {}), **parts}
-    inner: Callable[P, Awaitable[T]] = getattr(function, "bare", function)
+    # What merely wraps one of ours shows its attributes too; only one of ours refers to itself.
+    ours = getattr(function, "guarded", None) is function
+    stacked: dict[str, Any] = {**(getattr(function, "parts", {}) if ours else {}), **parts}
+    inner: Callable[P, Awaitable[T]] = getattr(function, "bare", function) if ours else function
     if not iscoroutinefunction(inner):
         msg = f"{getattr(inner, '__name__', inner)!r} is no async function; only those can be wrapped"
         raise ConfigError(msg)
@@ -135,6 +137,7 @@ def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Co
     called.pool = pool  # type: ignore[attr-defined]
     called.parts = stacked  # type: ignore[attr-defined]
     called.bare = inner  # type: ignore[attr-defined]
+    called.guarded = called  # type: ignore[attr-defined]
     return called
 
 
@@ -178,6 +181,7 @@ def _value(asked: Asked, outcome: Outcome, _like: Callable[..., Awaitable[T]]) -
     if outcome.failure is None:
         value: T = asked.value
         return value
-    if asked.error is not None and outcome.failure.kind not in ("unavailable", "full"):
-        raise asked.error
-    raise BackendError.of(outcome.failure) from asked.error
+    error, asked.error = asked.error, None  # or the error would hold itself by way of its frames
+    if error is not None and outcome.failure.kind not in ("unavailable", "full"):
+        raise error
+    raise BackendError.of(outcome.failure) from error

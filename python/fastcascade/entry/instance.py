@@ -8,6 +8,7 @@ pool the rest. All of them are told the time.
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+from weakref import ReferenceType, ref
 
 from fastcascade.backends.backend import Backend
 from fastcascade.errors import ConfigError
@@ -21,6 +22,44 @@ __all__ = ["Instance"]
 
 DECAY: Final = 10.0
 """Seconds after which a latency seen counts for a third of what it did."""
+
+
+class Door:
+    """When a backend may be called again, for all who call it: in whatever pool, under whichever tier or judge."""
+
+    __slots__ = ("__weakref__", "_lock", "until")
+
+    def __init__(self) -> None:
+        """Open."""
+        self.until = -inf
+        self._lock = Lock()
+
+    def close_until(self, when: float) -> None:
+        """Let no call through before then. A later time than the one set counts; an earlier one changes nothing."""
+        with self._lock:
+            self.until = max(self.until, when)
+
+
+_doors: Final[dict[int, tuple[object, Door]]] = {}
+
+
+def door_of(backend: Backend) -> Door:
+    """The one door of this very backend."""
+    key = id(backend)
+    known = _doors.get(key)
+    if known is not None and _same(known[0], backend):
+        return known[1]
+    door = Door()
+    try:
+        held: object = ref(backend, lambda _gone: _doors.pop(key, None))
+    except TypeError:  # it cannot be referred to weakly: then its door is its pool's alone
+        return door
+    _doors[key] = (held, door)
+    return door
+
+
+def _same(held: object, backend: Backend) -> bool:
+    return isinstance(held, ReferenceType) and held() is backend
 
 
 class Instance:
@@ -50,8 +89,8 @@ class Instance:
         if not weight > 0 or weight == inf:
             msg = f"instance {name or backend.name!r}: weight must be a number above zero, not {weight!r}"
             raise ConfigError(msg)
-        if priority < 0:
-            msg = f"instance {name or backend.name!r}: priority must be 0 or above, not {priority!r}"
+        if type(priority) is not int or priority < 0:
+            msg = f"instance {name or backend.name!r}: priority must be a whole number, 0 or above, not {priority!r}"
             raise ConfigError(msg)
         self.backend = backend
         self.name = name or ":".join(part for part in (region, key) if part) or backend.name
@@ -63,7 +102,7 @@ class Instance:
         self.circuit: Circuit | None = None
         self.slots: Slots | None = None
         self.outstanding = 0  # calls under way
-        self.closed_until = -inf  # the provider has said not to call before
+        self.door = door_of(backend)  # closed where the provider has said not to call
         self.latency = 0.0  # recent seconds a call took, the last weighing most
         self.measured = -inf  # when
         self.alive = True  # as active checks found
@@ -90,10 +129,14 @@ class Instance:
             self._measured(now, took)
         self._release()
 
+    @property
+    def closed_until(self) -> float:
+        """The time before which its provider wants no call."""
+        return self.door.until
+
     def close_until(self, when: float) -> None:
-        """Let no call through before then. A later time than the one set counts; an earlier one changes nothing."""
-        with self._lock:
-            self.closed_until = max(self.closed_until, when)
+        """Let no call through before then, whoever makes it."""
+        self.door.close_until(when)
 
     def measure(self, now: float, took: float) -> None:
         """Take note of how long a call took. A longer one than expected counts at once, a shorter one by and by."""

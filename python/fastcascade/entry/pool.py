@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from threading import Lock
 from typing import Any, Final, Literal, cast
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import Call, Effect, Handle, Outcome, Spawn
@@ -23,16 +23,17 @@ from fastcascade.entry.instance import Instance
 from fastcascade.entry.outliers import Outliers
 from fastcascade.entry.tries import Tries
 from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind
-from fastcascade.fallbacks.breaker import Breaker
+from fastcascade.fallbacks.breaker import COUNTS, Breaker
 from fastcascade.fallbacks.bulkhead import OVERLOADS, Bulkhead, Ticket
 from fastcascade.fallbacks.hedge import Hedge
 from fastcascade.fallbacks.latencies import Latencies
 from fastcascade.fallbacks.remedies import undone
 from fastcascade.fallbacks.retry import Retry
 from fastcascade.messages import Delta, Reply, Request
-from fastcascade.notices import notify
+from fastcascade.notices import log, notify
+from fastcascade.signals import Signal
 
-__all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool", "Seen", "pooled"]
+__all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool", "Seen", "pool_of", "pooled"]
 
 DEFAULT_RETRY: Final = Retry()
 DEFAULT_BREAKER: Final = Breaker()
@@ -42,6 +43,8 @@ AUTOMATIC: Final = cast("Any", object())
 NOT_WANTED: Final = Failure("cancelled", "not wanted any more")
 BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unavailable", "unsupported", "budget"})
 """Failures that say nothing about the instance."""
+LONGEST_WAIT: Final = 86_400.0
+"""Seconds. No provider means a longer one."""
 HEARTBEAT: Final = 120.0
 """Seconds without a sign of the active checks, after which they are begun anew."""
 
@@ -129,11 +132,12 @@ class Pool:
         # Where there is nothing to choose, to wait for or to race, the driver makes the first try itself.
         plain = bulkhead is None and hedge is None and self.health is None
         self.straight = self.only if plain else None
-        self._watch = None if self.health is None else self.health.watching(self.instances, self._checked)
+        self._closing = Signal()
         self._watched = -inf  # when the active checks last did something
         self._serving = priorities[0]
         self._lock = Lock()
         for each in self.instances:
+            each.pooled = True
             if breaker is not None:
                 each.circuit = breaker.circuit(each.name)
                 each.circuit.changed = _Told(self.name, each.name)
@@ -160,22 +164,31 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close what the instances hold open."""
+        self._closing.give()  # ends the active checks; the next call begins them anew
+        self._closing = Signal()
+        self._watched = -inf
+        errors: list[Exception] = []
         for each in self.instances:
             closing = getattr(each.backend, "aclose", None)
-            if closing is not None:
-                await closing()
+            try:
+                if closing is not None:
+                    await closing()
+            except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from theirs
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     # What the driver runs.
 
     def asking(self, call: Call, now: float) -> Generator[Effect, Outcome, Outcome]:
         """The flow of one call."""
-        if self._watch is not None and now - self._watched > HEARTBEAT:
+        if self.health is not None and now - self._watched > HEARTBEAT:
             yield from self._spawn(now)
         return (yield from Tries(self, call, now).run(now))
 
     def opening(self, call: Call, now: float, after: Handle | None = None) -> Generator[Effect, Outcome, Outcome]:
         """The flow that opens a stream; `after` one of the same call that broke off."""
-        if self._watch is not None and now - self._watched > HEARTBEAT:
+        if self.health is not None and now - self._watched > HEARTBEAT:
             yield from self._spawn(now)
         tries = after.tries if after is not None else Tries(self, call, now)
         if after is not None and tries.failed is not None:
@@ -207,21 +220,21 @@ class Pool:
 
     def given_up(self, only: Instance, now: float) -> None:
         """The end of such a try that nobody waits for any more."""
-        self.settle(only, None, Outcome(None, NOT_WANTED, now, now), now)
+        self.settle(only, None, NOT_WANTED, 0.0, now)
 
     def resumed(self, call: Call, failed: Outcome) -> Generator[Effect, Outcome, Outcome]:
         """Go on where such a try has failed."""
         only = self.instances[0]
         tries = Tries(self, call, failed.started)
-        self.settle(only, None, failed, failed.ended)
+        self.settle(only, None, failed.failure, failed.ended - failed.started, failed.ended)
         tries.instance = only
         again = yield from tries.after(failed, failed.ended)
         return again if isinstance(again, Outcome) else (yield from tries.run(again))
 
-    def settle(self, instance: Instance, ticket: Ticket | None, outcome: Outcome, now: float) -> None:
-        """Learn from a call that is over."""
-        failure = outcome.failure
-        took = outcome.ended - outcome.started
+    def settle(
+        self, instance: Instance, ticket: Ticket | None, failure: Failure | None, took: float, now: float
+    ) -> None:
+        """Learn from a call that is over, which took the instance so many seconds."""
         if failure is None:
             instance.end(now, took)
             if instance.circuit is not None:
@@ -235,7 +248,7 @@ class Pool:
             gone = failure is not None and failure.kind in BLAMELESS
             failed = failure is not None and failure.kind in OVERLOADS
             instance.slots.leave(ticket, now, None if gone else took, failed=failed)
-        if failure is None or failure.kind not in BLAMELESS:
+        if failure is None or failure.kind in COUNTS:
             self._judge(instance, now, ok=failure is None)
         if failure is None and instance.priority != self._serving:
             self._moved(instance)
@@ -243,8 +256,9 @@ class Pool:
     # What it learns.
 
     def _learn(self, instance: Instance, failure: Failure, took: float, now: float) -> None:
-        if failure.retry_after is not None and failure.kind not in BLAMELESS:
-            instance.close_until(now + failure.retry_after)
+        wait = failure.retry_after
+        if wait is not None and 0.0 <= wait < inf and failure.kind not in BLAMELESS:
+            instance.close_until(now + min(wait, LONGEST_WAIT))
         elif failure.kind == "rate_limited" and self.retry is not None:
             instance.close_until(now + self.retry.delay(0))
         moved = self.health is not None and not instance.alive  # found dead by the checks, which know more
@@ -323,7 +337,16 @@ class Pool:
         others = [each for each in self.standing(group, now) if each is not first and _sound(each, now)]
         if not others:
             return first if len(group) == 1 and _sound(first, now) else None
-        return others[0] if len(others) == 1 else self.balancer.pick(others, request, now)
+        return others[0] if len(others) == 1 else self.pick(others, request, now)
+
+    def pick(self, candidates: Sequence[Instance], request: Request, now: float) -> Instance:
+        """Whom the balancer chooses; one of a user's own that breaks must not lose the request."""
+        try:
+            chosen = self.balancer.pick(candidates, request, now)
+        except Exception as error:  # noqa: BLE001 - a user's balancer may raise anything
+            log.warning("the balancer of %s failed: %s", self.name, type(error).__name__)
+            return candidates[0]
+        return chosen if chosen in candidates else candidates[0]
 
     def count(self, now: float) -> None:
         """Take note of a first call: it pays into the budgets for further ones."""
@@ -356,22 +379,17 @@ class Pool:
             if now - self._watched <= HEARTBEAT:
                 return
             self._watched = now
-        yield Spawn(self._watching)
+        pool, health, instances, closing = ref(self), self.health, self.instances, self._closing
+        if health is not None:
+            watch = health.watching(instances, lambda each: _checked(pool, each), closing)
+            yield Spawn(lambda began: _watching(pool, watch(began)))
 
-    def _watching(self, now: float) -> Generator[Effect, Outcome, None]:
-        flow = self._watch(now) if self._watch is not None else None
-        try:
-            effect = next(flow) if flow is not None else None
-            while flow is not None and effect is not None:
-                outcome = yield effect
-                self._watched = max(self._watched, outcome.ended)
-                effect = flow.send(outcome)
-        except StopIteration:
-            return
-        finally:
-            self._watched = -inf
+    def heartbeat(self, now: float) -> None:
+        """The active checks have done something; -inf, that they have ended."""
+        self._watched = now
 
-    def _checked(self, instance: Instance) -> None:
+    def checked(self, instance: Instance) -> None:
+        """The active checks have found something new about an instance."""
         if instance.alive:
             if instance.circuit is not None:
                 instance.circuit.try_now(self._watched)
@@ -382,6 +400,32 @@ class Pool:
     def __repr__(self) -> str:
         """Show who is in it."""
         return f"Pool({', '.join(map(repr, self.instances))})"
+
+
+def _checked(pool: "ReferenceType[Pool]", instance: Instance) -> None:
+    held = pool()
+    if held is not None:
+        held.checked(instance)
+
+
+def _watching(pool: "ReferenceType[Pool]", flow: Generator[Effect, Outcome, None]) -> Generator[Effect, Outcome, None]:
+    """The active checks of a pool, for as long as somebody has it."""
+    try:
+        effect = next(flow)
+        while True:
+            outcome = yield effect
+            held = pool()
+            if held is None:
+                return
+            held.heartbeat(outcome.ended)
+            del held
+            effect = flow.send(outcome)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+        if (held := pool()) is not None:
+            held.heartbeat(-inf)
 
 
 class _Told:
@@ -397,10 +441,10 @@ class _Told:
         notify("breaker", self.name, f"{self.pool}: its breaker was {old} and is {new}")
 
 
-_pools: "WeakKeyDictionary[Backend, ReferenceType[Pool]]" = WeakKeyDictionary()
+_pools: Final[dict[tuple[int, Retry, Breaker], "ReferenceType[Pool]"]] = {}
 
 
-def pooled(backend: Backend) -> Backend:
+def pooled(backend: Backend, retry: Retry = DEFAULT_RETRY, breaker: Breaker = DEFAULT_BREAKER) -> Backend:
     """A backend that is asked over a network as a pool of one: with retries, a breaker, and its provider's times.
 
     The same backend comes to the same pool, so that all who ask it wait when they must. One that says nothing of
@@ -408,23 +452,34 @@ def pooled(backend: Backend) -> Backend:
     """
     if not getattr(backend, "remote", False) or isinstance(backend, Pool):
         return backend
-    known = _pools.get(backend)
+    return pool_of(backend, retry, breaker)
+
+
+def pool_of(backend: Backend, retry: Retry, breaker: Breaker) -> "Pool":
+    """The pool of one around this very backend, with these settings; the same as long as somebody has it."""
+    key = (id(backend), retry, breaker)
+    known = _pools.get(key)
     pool = known() if known is not None else None
-    if pool is None:
-        pool = Pool(backend)
+    if pool is None or pool.instances[0].backend is not backend:
+        pool = Pool(backend, retry=retry, breaker=breaker)
         pool.automatic = True
-        _pools[backend] = ref(pool)
+        _pools[key] = ref(pool, lambda _gone: _pools.pop(key, None))
     return pool
 
 
 def _instances(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
     found = tuple(each if isinstance(each, Instance) else Instance(each) for each in given)
-    names = [each.name for each in found]
-    for number, each in enumerate(found):
+    for each in found:
         if each.pooled:
             msg = f"instance {each.name!r} is in another pool already; its state cannot be in two"
             raise ConfigError(msg)
-        each.pooled = True
+        if hasattr(each.backend, "asking"):
+            msg = (
+                f"instance {each.name!r} is a pool itself; give its instances to this one, with a priority of their own"
+            )
+            raise ConfigError(msg)
+    names = [each.name for each in found]
+    for number, each in enumerate(found):
         if names.count(each.name) > 1:
             each.name = f"{each.name}:{number}"
     return found

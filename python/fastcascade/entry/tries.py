@@ -89,6 +89,8 @@ class Tries:
                 continue
             if self.failed is None:
                 self.pool.count(found[1])
+            elif self._refused(turn):
+                return self._given_up(found[1])
             outcome = turn if isinstance(turn, Outcome) else (yield from begin(turn))
             if outcome.failure is None:
                 return outcome
@@ -96,6 +98,16 @@ class Tries:
             if isinstance(again, Outcome):
                 return again
             now = again
+
+    def _refused(self, turn: Turn | Outcome) -> bool:
+        """Whether the request's budget is against one more try."""
+        call, failed = self.call, self.failed
+        if call.again is None or failed is None or not isinstance(turn, Turn):
+            return False
+        if call.again(call, turn.now, failed.failure) is None:
+            return False
+        turn.drop()
+        return True
 
     def stamped(self, outcome: Outcome) -> Outcome:
         """What the whole call came to."""
@@ -159,7 +171,7 @@ class Tries:
         while candidates:
             chosen = candidates[0]
             if len(candidates) > 1:
-                chosen = self.pool.balancer.pick(candidates, self.call.request, now)
+                chosen = self.pool.pick(candidates, self.call.request, now)
             if chosen.circuit is None or chosen.circuit.admit(now) <= 0.0:
                 return chosen
             candidates = [each for each in candidates if each is not chosen]
@@ -178,7 +190,7 @@ class Tries:
             return self.stamped(outcome)
         self._leave(instance, remedy, failure)
         pause = 0.0 if self.moving else self._repeat(now)
-        if pause is None or (self.call.again is not None and self.call.again(self.call, now) is not None):
+        if pause is None:
             return self.stamped(outcome)
         self.past.append(Try(instance.name, outcome.started, outcome.ended, failure))
         if pause > 0.0:
@@ -251,13 +263,14 @@ class Tries:
             return whole
         handle.started, handle.outcome, handle.tries = self.started, first, self
         if type(first.value) is Delta:
-            handle.ending = lambda outcome: self._broken(turn, outcome)
+            soon = first.ended - turn.now  # what comes after goes by how fast the client reads
+            handle.ending = lambda outcome: self._broken(turn, outcome, soon)
         else:
             turn.end(whole)
         return Outcome(handle, None, self.started, first.ended)
 
-    def _broken(self, turn: Turn, outcome: Outcome) -> None:
+    def _broken(self, turn: Turn, outcome: Outcome, soon: float) -> None:
         """How a stream ended, some pieces on."""
         whole = Outcome(outcome.value, outcome.failure, turn.now, outcome.ended)
         self.failed = whole if outcome.failure is not None else None
-        turn.end(whole)
+        turn.end(whole, soon)

@@ -40,11 +40,12 @@ class Turn:
         self.call = Call(instance.backend, asked.request, asked.purpose, timeout, asked.label, None, until)
         instance.begin()
 
-    def end(self, outcome: Outcome) -> None:
-        """Take note of how it ended; only the first word counts."""
+    def end(self, outcome: Outcome, took: float | None = None) -> None:
+        """Take note of how it ended, and how long the instance took; only the first word counts."""
         if not self._ended:
             self._ended = True
-            self.tries.pool.settle(self.instance, self.ticket, outcome, max(outcome.ended, self.now))
+            took = outcome.ended - outcome.started if took is None else took
+            self.tries.pool.settle(self.instance, self.ticket, outcome.failure, took, max(outcome.ended, self.now))
 
     def drop(self) -> None:
         """It was given up with the whole request: nothing is learned from it."""
@@ -141,22 +142,16 @@ def _spare(turn: Turn, now: float) -> Turn | None:
     tries = turn.tries
     pool, call = tries.pool, tries.call
     instance = pool.beside(turn.instance, call.request, now)
-    if instance is None or (pool.spares is not None and not pool.spares.withdraw(now)):
+    if instance is None or (instance.circuit is not None and instance.circuit.admit(now) > 0.0):
         return None
-    if call.again is not None and call.again(call, now) is not None:
+    ticket = None if instance.slots is None else instance.slots.enter(now, call.request.priority, 0.0)
+    spare = Turn(tries, instance, ticket, now)
+    no_room = ticket is not None and not _is_in(ticket)
+    no_share = pool.spares is not None and not no_room and not pool.spares.withdraw(now)
+    if no_room or no_share or (call.again is not None and call.again(call, now, None) is not None):
+        spare.drop()
         return None
-    circuit, slots = instance.circuit, instance.slots
-    if circuit is not None and circuit.admit(now) > 0.0:
-        return None
-    if slots is None:
-        return Turn(tries, instance, None, now)
-    ticket = slots.enter(now, call.request.priority, 0.0)
-    if ticket.state == "in":
-        return Turn(tries, instance, ticket, now)
-    slots.give_up(ticket, now)
-    if circuit is not None:
-        circuit.forget()
-    return None
+    return spare
 
 
 def _is_in(ticket: "Ticket") -> bool:

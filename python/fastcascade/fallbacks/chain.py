@@ -2,7 +2,7 @@
 
     fallbacks=[Retry(), Region(Tier(other)), Stale(), Review(desk), Static("Please call us.")]
 
-`Retry`, `Breaker` and `Hedge` say how each call of each tier is made. The others are asked one after another, each when
+`Retry` and `Breaker` say how each call of each tier is made. The others are asked one after another, each when
 those before it had nothing to offer.
 """
 
@@ -45,12 +45,13 @@ class Chain:
                 raise ConfigError(
                     "a bulkhead is no fallback: Cascade(bulkhead=...) for all, Pool(bulkhead=...) for each"
                 )
-            if not isinstance(link, LINKS):
+            kind = next((each for each in LINKS if isinstance(link, each)), None)
+            if kind is None:
                 msg = f"fallbacks[{number}] is {link!r}; links are {', '.join(each.__name__ for each in LINKS)}"
                 raise ConfigError(msg)
-            name = type(link).__name__.lower()
+            name = kind.__name__.lower()
             if getattr(chain, name) is not None:
-                msg = f"fallbacks[{number}]: there is a {type(link).__name__} already"
+                msg = f"fallbacks[{number}]: there is a {kind.__name__} already"
                 raise ConfigError(msg)
             if chain.static is not None and not isinstance(link, Retry | Breaker):
                 msg = f"fallbacks[{number}]: nothing is ever asked after Static, which always answers; put it last"

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from fastcascade.errors import ConfigError, InReview
+from fastcascade.errors import ConfigError, InReview, RequestError
 from fastcascade.messages import Reply, Request
+from fastcascade.notices import notify
 
 if TYPE_CHECKING:
     from fastcascade.reviews.desk import ReviewDesk
@@ -43,12 +44,19 @@ class Review:
         self.reserve = reserve
 
     async def submit(self, request: Request, why: "Why", best: Reply | None, trace: dict[str, Any]) -> str:
-        """Hand it over; the ticket."""
-        review = await self.desk.submit(request, why, best, trace, request.callback)
+        """Hand it over; the ticket. A callback that is not allowed is left out: the ticket can still be asked after."""
+        callback = request.callback
+        try:
+            if callback:
+                self.desk.callbacks.check(callback)
+        except RequestError:
+            notify("review", "callbacks", "a request wants to be called back where this is not allowed; it is not")
+            callback = ""
+        review = await self.desk.submit(request, why, best, trace, callback)
         return review.id
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-        """Hand the first argument, a text or a `Request`, to a person where an async function raises.
+        """Hand the first argument that is a text or a `Request` to a person where an async function raises.
 
         Raises `InReview`, which has the ticket; the function's own error is its cause.
         """
@@ -58,8 +66,8 @@ class Review:
             try:
                 return await function(*args, **kwargs)
             except Exception as error:
-                asked: Any = args[0] if args else next(iter(kwargs.values()), "")
-                request = Request.of(asked if isinstance(asked, Request | str) else repr(asked))
+                said = [each for each in (*args, *kwargs.values()) if isinstance(each, Request | str)]
+                request = Request.of(said[0] if said else f"{function.__qualname__}{args!r}")
                 ticket = await self.submit(request, "failed", None, {})
                 raise InReview(ticket) from error
 

@@ -5,16 +5,17 @@ is: the conversation, the tools, the parameters, the tiers it may use, and, unle
 """
 
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
 from dataclasses import dataclass, fields
 from functools import wraps
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
 
-from fastcascade._core import Cache
 from fastcascade.effects import Effect, Outcome, Sleep
 from fastcascade.errors import ConfigError
+from fastcascade.fallbacks.retry import RetryShare
 from fastcascade.messages import Reply, Request
 from fastcascade.records import dump, known
 from fastcascade.signals import Signal
@@ -70,23 +71,34 @@ class Shelf(Generic[T]):
 
     def __init__(self, max_items: int) -> None:
         """Begin empty."""
-        self._kept: Cache[tuple[T, float]] = Cache(max_items=max_items)
-        self._flights: dict[str, Flight[Any]] = {}
-        self._refreshing: set[str] = set()
+        self._most = max_items
+        self._kept: OrderedDict[Hashable, tuple[T, float]] = OrderedDict()  # the last used are last
+        self._flights: dict[Hashable, Flight[Any]] = {}
+        self._refreshing: set[Hashable] = set()
         self._lock = Lock()
 
-    def find(self, key: str, now: float) -> tuple[T, float] | None:
+    def find(self, key: Hashable, now: float) -> tuple[T, float] | None:
         """What is kept, and how old it is."""
-        found = self._kept.get(key)
-        return None if found is None else (found[0], max(0.0, now - found[1]))
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+        return found[0], max(0.0, now - found[1])
 
-    def keep(self, key: str, value: T, now: float) -> None:
+    def keep(self, key: Hashable, value: T, now: float) -> None:
         """Keep it, unless what is there is younger."""
-        found = self._kept.get(key)
-        if found is None or found[1] <= now:
-            self._kept.put(key, (value, now))
+        gone = None
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None or found[1] <= now:
+                self._kept[key] = (value, now)
+                self._kept.move_to_end(key)
+                if len(self._kept) > self._most:
+                    gone = self._kept.popitem(last=False)
+        del gone  # after the lock: dropping a value can run anything
 
-    def board(self, key: str) -> tuple[Flight[Any], bool]:
+    def board(self, key: Hashable) -> tuple[Flight[Any], bool]:
         """The flight under way for this key, or a new one; and whether it is for the caller to bring it home."""
         with self._lock:
             flight = self._flights.get(key)
@@ -95,7 +107,7 @@ class Shelf(Generic[T]):
             flight = self._flights[key] = Flight()
             return flight, True
 
-    def land(self, key: str, flight: Flight[Any], result: Any = None, *, shared: bool = False) -> None:
+    def land(self, key: Hashable, flight: Flight[Any], result: Any = None, *, shared: bool = False) -> None:
         """Bring it home: those who waited get the result, or, if it is not to be shared, ask for themselves."""
         with self._lock:
             if self._flights.get(key) is flight:
@@ -104,7 +116,7 @@ class Shelf(Generic[T]):
         flight.result = result
         flight.signal.give()
 
-    def begin_refresh(self, key: str) -> bool:
+    def begin_refresh(self, key: Hashable) -> bool:
         """Whether nobody refreshes this one yet; it is then for the caller to do."""
         with self._lock:
             if key in self._refreshing:
@@ -112,7 +124,7 @@ class Shelf(Generic[T]):
             self._refreshing.add(key)
             return True
 
-    def end_refresh(self, key: str) -> None:
+    def end_refresh(self, key: Hashable) -> None:
         """The refresh is over, however it went."""
         with self._lock:
             self._refreshing.discard(key)
@@ -122,6 +134,7 @@ class Stale:
     """Serves the last good answer where no better one can be had, says how old it is, and asks again behind it.
 
     Identical questions that come while one of them is being asked wait for its answer: a thousand make one call.
+    Streams are given what is kept, but each asks for itself.
 
     Args:
         fresh_for: seconds in which a kept answer is given without asking. 0 always asks.
@@ -129,7 +142,7 @@ class Stale:
         while_refreshing: seconds after `fresh_for` in which the kept answer is given at once, and asked for anew
             behind it.
         refresh: seconds after a stale answer was served until it is asked for again, in the background; doubled
-            with each of at most five tries.
+            with each of at most five tries, and no more of them in all than a share of the traffic, as retries are.
         max_items: how many answers are kept; those not used for longest go first.
         per: whether an answer is for the same `user` alone, for all users of a `customer`, or for `all`.
     """
@@ -145,6 +158,9 @@ class Stale:
         per: Literal["user", "customer", "all"] = "user",
     ) -> None:
         """Check the settings."""
+        if max_items < 1:
+            msg = f"Stale: max_items must be 1 or more, not {max_items!r}"
+            raise ConfigError(msg)
         for name, value in (
             ("fresh_for", fresh_for),
             ("stale_for", stale_for),
@@ -167,6 +183,7 @@ class Stale:
         self.max_items = max_items
         self.per = per
         self.shelf: Shelf[Kept] = Shelf(max_items)
+        self.again = RetryShare().allowance()  # refreshes after a failure are retries, and a share of the traffic too
         left_out = NOT_THE_QUESTION | PER[per]
         self._fields = tuple(each.name for each in fields(Request) if each.name not in left_out)
 
@@ -196,17 +213,23 @@ class Stale:
                 return flight, False, now
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-        """Keep what an async function returns, by its arguments, which must be hashable or have a telling repr."""
+        """Keep what an async function returns, by its arguments. A call with arguments that have no hash is just made.
+
+        Lists, dicts and sets among them go by what is in them.
+        """
         shelf: Shelf[T] = Shelf(self.max_items)
 
-        async def fetch(key: str, *args: P.args, **kwargs: P.kwargs) -> T:
+        async def fetch(key: Hashable, *args: P.args, **kwargs: P.kwargs) -> T:
             value = await function(*args, **kwargs)
             shelf.keep(key, value, monotonic())
             return value
 
         @wraps(function)
         async def called(*args: P.args, **kwargs: P.kwargs) -> T:
-            key = repr((args, sorted(kwargs.items())))
+            try:
+                key = _frozen((args, kwargs))
+            except TypeError:
+                return await function(*args, **kwargs)
             found = shelf.find(key, monotonic())
             if found is not None and found[1] < self.fresh_for:
                 return found[0]
@@ -228,7 +251,19 @@ class Stale:
         return f"Stale(fresh_for={self.fresh_for:g}, stale_for={self.stale_for:g}, per={self.per!r})"
 
 
-async def _alone(shelf: Shelf[Any], key: str, fetch: Callable[[], Awaitable[T]]) -> T:
+def _frozen(value: Any) -> Hashable:
+    """A value by what is in it, with the kinds of its parts; `TypeError` where a part has no hash."""
+    if isinstance(value, dict):
+        return ("dict", frozenset((key, _frozen(each)) for key, each in value.items()))
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, tuple(_frozen(each) for each in value))
+    if isinstance(value, set | frozenset):
+        return ("set", frozenset(value))
+    hash(value)
+    return (type(value), value)
+
+
+async def _alone(shelf: Shelf[Any], key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
     """Fetch, or wait for whoever fetches the same; their failure is everybody's."""
     from fastcascade.patience import asleep  # noqa: PLC0415 - importing the package must not load asyncio
 
@@ -255,7 +290,7 @@ async def _alone(shelf: Shelf[Any], key: str, fetch: Callable[[], Awaitable[T]])
     return value
 
 
-def _behind(shelf: Shelf[Any], key: str, fetching: Any) -> None:
+def _behind(shelf: Shelf[Any], key: Hashable, fetching: Any) -> None:
     """Fetch anew behind a caller who has an answer already, once."""
     import asyncio  # noqa: PLC0415 - as above
 

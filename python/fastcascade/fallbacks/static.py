@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
 from fastcascade.errors import ConfigError
@@ -21,11 +22,14 @@ class Static:
         answer: a text, a `Reply`, or a function of the request that gives either. For `static(function)`, the
             decorator, it may be any value, or a function of the same arguments.
 
-    A function that raises is stood in for by a plain text: the last answer must not fail.
+    A function of the request that raises is stood in for by a plain text: the last answer must not fail. As a
+    decorator, where any kind of value may be wanted, what it raises is raised.
     """
 
     def __init__(self, answer: Any = LAST_RESORT) -> None:
         """Keep what is said."""
+        if iscoroutinefunction(answer):
+            raise ConfigError("a static answer waits for nothing: give a text, or a plain function")
         if answer is None or answer == "":
             raise ConfigError("a static answer needs a text: Static('Please try again in a moment.')")
         self.answer = answer
