@@ -22,6 +22,7 @@ from fastcascade import (
     gates,
 )
 from fastcascade.backends import Anthropic, OpenAI
+from fastcascade.fallbacks import Retry
 from wire import anthropic as claude
 from wire import openai as chat
 from wire.server import Canned, Fault, Seen, WireServer
@@ -31,6 +32,12 @@ pytest.importorskip("openai")
 
 CHEAP, DEAR = Price(1.0, 5.0), Price(3.0, 15.0)
 SPLIT = 6  # characters of a piece
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries without their pauses: these are real, and tested elsewhere."""
+    monkeypatch.setattr(Retry, "delay", lambda _self, _nth: 0.0)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from fastcascade.cli import demo, main
 from fastcascade.cli.demo_cascade import MAX_TOKENS, MODELS, PRICES, rules
 from fastcascade.cli.demo_intervals import FEWEST, exact, saving, saving_interval
 from fastcascade.cli.demo_questions import Question, questions, same
+from fastcascade.fallbacks import Retry
 from fastcascade.messages import Reply, Request, Usage
 from wire.anthropic import error, message, text
 from wire.server import Canned, Seen, WireServer
@@ -31,6 +32,12 @@ LINES: Final = [
 ]
 ASKED: Final = LINES[1:]
 USD: Final = {"cheap": PRICES[MODELS[0]], "large": PRICES[MODELS[1]]}
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries without their pauses: these are real, and tested elsewhere."""
+    monkeypatch.setattr(Retry, "delay", lambda _self, _nth: 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -419,7 +419,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_each_mistake_is_told_with_its_line_and_its_path(text: str, expected: list[str]) -> None:
-    """The error has one line for each mistake, in the order of the file. (Three dots stand for what follows.)"""
+    """The error has one line for each mistake, in the order of the file; three dots stand for what follows."""
     said = [each.removeprefix("c.toml, ") for each in mistakes(text)]
     assert len(said) == len(expected)
     for each, wanted in zip(said, expected, strict=True):
@@ -578,7 +578,7 @@ def at(table: Any, path: tuple[str | int, ...]) -> Any:
 REQUIRED = {"backend", "tiers", "kind", "store", "input", "output", "n"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(said=cascades(), chance=st.randoms(use_true_random=False), data=st.data())
 def test_any_one_mistake_is_told_on_its_line(said: Said, chance: random.Random, data: st.DataObject) -> None:
     """A key that is misspelled, of a wrong type or removed makes errors on its line, or on that of its table."""
@@ -613,3 +613,28 @@ def test_any_one_mistake_is_told_on_its_line(said: Said, chance: random.Random, 
     assert told, written.text
     assert all(each.startswith(f"line {line}: ") for each in told), (line, told, written.text)
     assert any(words in each for each in told)
+
+
+ANYTHING = st.recursive(
+    st.sampled_from([True, False, 0, -1, 10**400, 0.5, float("nan"), "", "a", "env:", "env:X", "no:such", dt.date.min]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["kind", "a", "name"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=40)
+@given(said=cascades(), chance=st.randoms(use_true_random=False), data=st.data())
+def test_whatever_stands_in_a_file_nothing_else_is_raised(
+    said: Said, chance: random.Random, data: st.DataObject
+) -> None:
+    """With anything at all in place of a part of it, a file makes a cascade or an error of configuration."""
+    document = copy.deepcopy(said.toml)
+    paths = data.draw(st.lists(st.sampled_from(list(keys_of(document))), min_size=1, max_size=3))
+    for path in sorted(paths, key=len, reverse=True):  # from within, so that all of them are still there
+        at(document, path[:-1])[path[-1]] = data.draw(ANYTHING)
+    try:
+        config.loads(Writer(document, chance).text)
+    except ConfigError as error:
+        assert all(re.match(r"line \d+: ", each) for each in str(error).split("\n"))

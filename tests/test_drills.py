@@ -41,6 +41,7 @@ class Model:
 
     gives: frozenset[str] = frozenset()
     remote = True
+    base_url: str
     price = Price(1.0, 5.0)
 
     def __init__(
@@ -442,6 +443,17 @@ def test_bad_settings(settings: dict[str, Any], said: str) -> None:
     """What cannot work is refused when the drill is made."""
     with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
         Drill(two(), "primary off", **settings)
+
+
+def test_real_backends_take_real_time() -> None:
+    """A backend with an address is not asked in virtual time; stood in for, it may be drilled so."""
+    real = Model()
+    real.base_url = "http://127.0.0.1:9"
+    cascade = Cascade(Tier(Pool(Instance(real, region="eu"), Instance(Model(), region="us", priority=1)), name="fast"))
+    with pytest.raises(ConfigError, match="takes real time"):
+        Drill(cascade, "primary off")
+    report = Drill(cascade, "primary hangs", stand_in=True, **QUICK).run()
+    assert report.ok and report.notices["died"] == 1 and real.asked == 0
 
 
 def test_store_off_needs_a_store() -> None:

@@ -78,13 +78,15 @@ def loads(text: str, *, where: str = "") -> Cascade:
 def _read(text: str, mistakes: Mistakes, folder: Path | None) -> Cascade:
     reader = Reader(References(folder, mistakes), mistakes)
     root = parsed(text, mistakes)
-    before = list(sys.path)
-    if folder is not None:
-        sys.path.append(str(folder))  # at the end: what is there shadows nothing
+    beside = [] if folder is None else [str(folder)]
+    sys.path.extend(beside)  # at the end: what is there shadows nothing
     try:
         cascade = reader.build(Cascade, root)
     finally:
-        sys.path[:] = before
+        for each in beside:
+            sys.path.reverse()  # the last of its kind is ours
+            sys.path.remove(each)
+            sys.path.reverse()
     if mistakes:
         raise mistakes.error()
     if cascade is BAD or not isinstance(cascade, Cascade):

@@ -1,5 +1,6 @@
 """A TOML text as a tree in which everything knows its line and its path."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def spelled(path: Path) -> str:
         if isinstance(part, int):
             said += f"[{part}]"
         else:
-            key = part if BARE.fullmatch(part) else f'"{part}"'
+            key = part if BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
             said += f".{key}" if said else key
     return said
 

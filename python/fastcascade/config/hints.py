@@ -1,10 +1,10 @@
 """What a constructor says of its parameters, as far as the type hints can be resolved."""
 
 import inspect
-import sys
 import types
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import is_dataclass
 from importlib import import_module
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,13 +62,12 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def is_part(hint: Any) -> bool:
-    """Whether it is one of our own classes, which a table of settings can make."""
-    if hint in NATIVE:
+    """Whether a table of settings can make it: one of our own classes, or anybody's dataclass."""
+    if hint in NATIVE or (isinstance(hint, type) and is_dataclass(hint)):
         return True
-    if not isinstance(hint, type) or getattr(hint, "_is_protocol", False) or hint is Foreign:
+    if not isinstance(hint, type) or hint is Foreign or getattr(hint, "_is_protocol", False):
         return False
-    module = sys.modules.get(hint.__module__)
-    return hint.__module__.startswith("fastcascade.") and module is not None and not hint.__module__.endswith("._core")
+    return hint.__module__.startswith("fastcascade.") and not hint.__module__.endswith("._core")
 
 
 def base(hint: Any) -> Any:

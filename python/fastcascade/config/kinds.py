@@ -1,6 +1,6 @@
 """Tables and texts that say of which kind a thing is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.config.building import BAD, made, spoiled
@@ -72,7 +72,7 @@ class Kinds:
             return target, True
         if FUNCTION.fullmatch(kind):
             target = reader.object(node["kind"], kind)
-            if target is BAD or callable(target):
+            if target is BAD or (callable(target) and isinstance(target, Hashable)):
                 return target, True
             return reader.mistake(node["kind"], f"{kind!r} cannot be called, to make {family.what}"), False
         reader.unknown(node["kind"], "kind", kind, list(family.kinds))

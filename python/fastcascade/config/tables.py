@@ -86,7 +86,9 @@ class Tables:
                 continue
             setting = settings.by_name.get(key)
             if setting is None and settings.rest is None:
-                doubtful.add(self._stray(node[key], settings, (*settings.by_name, *sorted(leave))))
+                doubtful.add(
+                    self._stray(node[key], settings, tuple(dict.fromkeys((*settings.by_name, *sorted(leave)))))
+                )
                 continue
             hint = settings.rest if setting is None else setting.hint
             value = self.reader.read(node[key], hint, secret=is_secret(key))

@@ -19,6 +19,7 @@ from fastcascade.drills.load import Told, asked, steadily, told
 from fastcascade.drills.report import Calls, Report, gap_of, home_of, phases_of, served_of, shifts_of
 from fastcascade.drills.scenarios import Scenario, scenario_of
 from fastcascade.drills.twin import Twin
+from fastcascade.entry.pool import Pool
 from fastcascade.errors import ConfigError
 from fastcascade.messages import Ask
 from fastcascade.notices import Notice, log, notify, subscribe
@@ -104,6 +105,9 @@ class Drill:
         self.within = within
         self.amplification = amplification
         self.tier = tier
+        if virtual and not stand_in and (real := _real(cascade)):
+            msg = f"{real!r} is asked over a network, which takes real time: stand_in=True, or virtual=False"
+            raise ConfigError(msg)
         self._said: list[str] = []
         self._notices: list[Notice] = []
         self._clock: Any = None
@@ -309,3 +313,13 @@ class _Ear(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._said.append(record.getMessage())
+
+
+def _real(cascade: "Cascade") -> str:
+    """The name of a backend that has an address, if there is one."""
+    for tier in cascade.rungs:
+        backend: Any = tier.backend
+        for each in [one.backend for one in backend.instances] if isinstance(backend, Pool) else [backend]:
+            if hasattr(each, "base_url"):
+                return str(each.name)
+    return ""

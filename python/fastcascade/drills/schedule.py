@@ -167,7 +167,7 @@ class ScheduledDrill:
             if view is not None:
                 self._views[id(tier.backend)] = view
         self._struck = tuple(each.label for each in struck)
-        self._cascade, self._since = cascade, None
+        self._cascade, self._since, self._number = cascade, None, -1
         kind = type(cascade)
         vars(cascade)["drill"] = self
         # Another class and not another method on the object: a copy with other thresholds must run its own flow.

@@ -100,7 +100,7 @@ class ServiceDrill:
         self.within, self.timeout, self.most, self.requests = within, timeout, most, requests
         self.start, self.end, self.last = before, before + lasting, before + lasting + after
         self.rate = min(rate, most / self.last)
-        self.backend = _backend(url, wire, model, os.environ.get(key, "").strip())
+        self.backend, self._client = _backend(url, wire, model, os.environ.get(key, "").strip())
 
     def run(self) -> Report:
         """Do it, in an event loop of its own."""
@@ -126,7 +126,7 @@ class ServiceDrill:
                 task.cancel()
             with suppress(Exception):
                 await asyncio.gather(load, breaking, return_exceptions=True)
-            await getattr(self.backend, "aclose", _nothing)()
+            await self._client.close()  # it is ours, and so the backend leaves it open
 
     async def _broken(self, began: float) -> tuple[float, float]:
         """Break it and mend it, at their times; from when until when it was broken."""
@@ -248,7 +248,8 @@ async def _run(what: str, command: str) -> None:
             raise ConfigError(msg)
 
 
-def _backend(url: str, wire: Wire, model: str, key: str) -> Backend:
+def _backend(url: str, wire: Wire, model: str, key: str) -> tuple[Backend, Any]:
+    """Whom to ask, and the client it asks through, which hears what the responses' headers say."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         msg = f"a service's url must be like http://127.0.0.1:8080/v1, not {_plain(url)!r}"
@@ -263,13 +264,13 @@ def _backend(url: str, wire: Wire, model: str, key: str) -> Backend:
         library = sdk()
         http = library.DefaultAsyncHttpxClient(event_hooks=hooks, trust_env=outside)
         client = library.AsyncOpenAI(api_key=key or NO_KEY, base_url=url, http_client=http)
-        return OpenAI(model, client=client, logprobs=False)
+        return OpenAI(model, client=client, logprobs=False), client
     from fastcascade.backends.anthropic import Anthropic  # noqa: PLC0415 - as above
 
     library = _anthropic()
     http = library.DefaultAsyncHttpxClient(event_hooks=hooks, trust_env=outside)
     client = library.AsyncAnthropic(api_key=key or "none", base_url=url, http_client=http)
-    return Anthropic(model, client=client)
+    return Anthropic(model, client=client), client
 
 
 def _anthropic() -> Any:
@@ -298,6 +299,3 @@ def _is_here(host: str) -> bool:
 def _plain(url: str) -> str:
     """An address without a name and a password in it."""
     return scrub(url)
-
-
-async def _nothing() -> None: ...
