@@ -21,8 +21,8 @@ from fastcascade import (
     Sessions,
     Tier,
 )
-from fastcascade.climb import Hedge
 from fastcascade.effects import Call, Check, Gather
+from fastcascade.fallbacks import Hedge
 from fastcascade.gates import all_of, any_of, first_decisive
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.messages import Delta

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from fastcascade import ConfigError, NoAnswer, Quota, RequestError
 from fastcascade.cascade import Cascade
-from fastcascade.climb import Hedge
 from fastcascade.effects import Call, Cancel, Check, Effect, Gather, Outcome, Start, Wait
 from fastcascade.errors import Failure
+from fastcascade.fallbacks import Hedge
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.messages import Budget, Reply, Request, Text, ToolCall, Usage
 from fastcascade.policies import ExpectedGain

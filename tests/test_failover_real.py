@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +21,6 @@ from fastcascade.entry.pool import Pool
 from fastcascade.errors import IncompleteAnswer
 from fastcascade.fallbacks import Retry, RetryShare, Static
 from fastcascade.messages import Budget, Delta
-from fastcascade.notices import Notice, subscribe
 from fastcascade.testing import (
     CutStream,
     Error,
@@ -38,6 +35,7 @@ from fastcascade.testing import (
     Timeout,
     Trouble,
 )
+from real import free_port, noted, until
 
 pytest.importorskip("anthropic")
 pytest.importorskip("openai")
@@ -47,20 +45,10 @@ LATE = 0.5
 """Seconds by which a machine with much else to do may be late, beside what its event loop is seen to be."""
 TOO_LATE = 0.4
 """Seconds of standing still after which nothing can be said of times: a check of a server has half a second."""
-PATIENCE = 15.0
-"""Seconds to wait for what is to come, before the test has failed."""
 SDKS: dict[str, Callable[[str], Any]] = {
     "openai": lambda url: OpenAI("any", base_url=f"{url}/v1"),
     "anthropic": lambda url: Anthropic("any", base_url=url, api_key="made-up"),
 }
-
-
-async def until(reached: Callable[[], object], what: str) -> None:
-    """Wait for a condition."""
-    limit = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < limit, f"waited in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 @dataclass(slots=True)
@@ -91,15 +79,6 @@ async def in_time() -> AsyncIterator[Lag]:
         raise
     finally:
         watching.cancel()
-
-
-def free_port() -> int:
-    """A port below those that connections going out are given: one of them could else take it while nobody listens."""
-    while True:
-        port = random.randrange(11_000, 21_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @dataclass(slots=True)
@@ -166,17 +145,6 @@ async def traffic(cascades: list[Cascade], callers: int) -> AsyncIterator[list[T
             yield heard
         finally:
             ended = True
-
-
-@contextmanager
-def noted() -> Iterator[list[Notice]]:
-    """The notices that are given meanwhile."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    try:
-        yield notices
-    finally:
-        end()
 
 
 # --- the primary is lost under load ----------------------------------------------------------------------------------

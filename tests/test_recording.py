@@ -33,8 +33,8 @@ from fastcascade import (
     replay,
 )
 from fastcascade.answers import Entrance
-from fastcascade.climb import Hedge
 from fastcascade.effects import Call, Check, Gather, Outcome
+from fastcascade.fallbacks import Hedge
 from fastcascade.gates import Judge, UserCheck, all_of
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.records import dump, load, write_line

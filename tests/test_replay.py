@@ -16,8 +16,8 @@ from fastcascade import (
     record,
     replay,
 )
-from fastcascade.climb import Hedge
 from fastcascade.errors import Failure
+from fastcascade.fallbacks import Hedge
 from fastcascade.gates import all_of, any_of
 from fastcascade.testing import Cut, Fault, ScriptedBackend, Slow, Stall, run_virtual
 from replays import Asks, Reads, Samples, Watches, built, streamed, through_json, tier, told

@@ -6,18 +6,18 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from fastcascade import Answer, Cascade
-from fastcascade.notices import Notice, subscribe
+from fastcascade.notices import Notice
 from fastcascade.stores.redis import RedisReviews
 from fastcascade.stores.reviews import ReviewStore
 from fastcascade.stores.sqlite import SQLiteReviews
+from real import noted, until
 from redis_server import RedisServer, redis_server
 from review_service import perhaps, unsure
 from reviews import listed
@@ -29,16 +29,6 @@ SERVICE = Path(__file__).with_name("review_service.py")
 CALLERS = 8
 SOME = 24
 """Answers after which things have settled."""
-PATIENCE = 20.0
-"""Seconds to wait for what is to come, before the test has failed."""
-
-
-async def until(reached: Callable[[], object], what: str) -> None:
-    """Wait for a condition."""
-    limit = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < limit, f"waited in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -59,17 +49,6 @@ async def traffic(cascade: Cascade) -> AsyncIterator[list[Answer]]:
             yield heard
         finally:
             ended = True
-
-
-@contextmanager
-def noted() -> Iterator[list[Notice]]:
-    """The notices that are given meanwhile."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    try:
-        yield notices
-    finally:
-        end()
 
 
 async def checked(heard: list[Answer], store: ReviewStore) -> None:

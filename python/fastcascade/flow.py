@@ -178,13 +178,13 @@ class Run:
 
     def _flown(self, stale: Stale, key: str, flight: Flight[Answer]) -> Generator[Effect, Outcome, Answer]:
         """Ask, for all who ask the same meanwhile. If this run is given up, or short of what they have, they ask."""
-        answer: Answer | None = None
         try:
             answer = yield from self._let_in()
-            self._keep(stale, key, answer)
-        finally:
-            shared = answer is not None and answer.degraded not in ITS_OWN
-            stale.shelf.land(key, flight, answer, shared=shared)
+        except BaseException:
+            stale.shelf.land(key, flight)
+            raise
+        self._keep(stale, key, answer)
+        stale.shelf.land(key, flight, answer, shared=answer.degraded not in ITS_OWN)
         return answer
 
     def _kept(self, found: Found) -> Answer:

@@ -93,7 +93,7 @@ def pipe(
         if handle.tries is None:
             return outcome
         if outcome.failure is None or piped.seen or piped.aborted:
-            outcome = handle.tries.stamped(outcome)
+            handle.tries.stamped(outcome)
             outcome.started = started
             return outcome
         opened = yield Open(call, handle)

@@ -379,7 +379,8 @@ class Pool:
             if now - self._watched <= HEARTBEAT:
                 return
             self._watched = now
-        pool, health, instances, closing = ref(self), self.health, self.instances, self._closing
+        health, instances, closing = self.health, self.instances, self._closing
+        pool: ReferenceType[Pool] = ref(self)
         if health is not None:
             watch = health.watching(instances, lambda each: _checked(pool, each), closing)
             yield Spawn(lambda began: _watching(pool, watch(began)))

@@ -84,7 +84,7 @@ class Tries:
             if isinstance(found, Outcome):
                 return found
             turn = yield from entered(self, *found)
-            if isinstance(turn, float):
+            if not isinstance(turn, Turn | Outcome):
                 now = turn
                 continue
             if self.failed is None:
