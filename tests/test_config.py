@@ -105,6 +105,24 @@ def test_everything_in_a_toml_text_is_found_on_its_line(document: dict[str, Any]
     assert lines_of(written.text) == written.lines
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "line"),
+    [
+        ("[a.b]\nx = 1\n[a]\ny = 2", ("a",), 3),  # its own header, though another named it before
+        ("[[a]]\n[a.b]\n[[a]]\n[a.b]\nc.d = 1", ("a", 1, "b", "c", "d"), 5),
+        ('a = """x""""\nb = """"" x"""""\nc = 1', ("c",), 3),
+        ("a = '''\\'''\nb = '\\'\nc = 1", ("c",), 3),
+        ('a = ["]", { b = "}", c = [\n1,\n2,\n] } ] # ]\n"d.e" = 1', ("a", 1, "c", 1), 3),
+        ('a = ["]", { b = "}", c = [\n1,\n2,\n] } ] # ]\n"d.e" = 1', ("d.e",), 5),
+        ("a = 1979-05-27 07:32:00 # x\r\n\r\nb = 0xf", ("b",), 3),
+    ],
+)
+def test_lines_are_found_where_toml_is_odd(text: str, path: tuple[str | int, ...], line: int) -> None:
+    """Late headers, quotes before quotes, brackets in texts and line ends of Windows lead nobody astray."""
+    tomllib.loads(text)
+    assert lines_of(text)[path] == line
+
+
 @settings(max_examples=40)
 @given(said=cascades(), chance=st.randoms(use_true_random=False))
 def test_a_file_comes_to_what_the_constructors_make(said: Said, chance: random.Random) -> None:

@@ -230,6 +230,40 @@ CASES: dict[str, tuple[str, list[str]]] = {
             "line 14: policy.quality.c: no such tier: 'c'; there are: a",
         ],
     ),
+    "a tier that is named, beside one whose name is in doubt": (
+        """
+        [[tiers]]
+        nme = "a"
+        backend = { kind = "rules", faq = { hi = "ho" } }
+        [lanes]
+        large = "a"
+        """,
+        ["line 2: tiers[0].nme: no such setting; did you mean 'name'?"],
+    ),
+    "a tier that is named, beside one whose name cannot be known": (
+        """
+        [[tiers]]
+        backend = { kind = "rules" }
+        accept = 2
+        [lanes]
+        large = "rules"
+        """,
+        [
+            "line 2: tiers[0].backend: 'rules' has no rules; give it patterns or a faq",
+            "line 3: tiers[0].accept: tier '?': accept cannot be 2",
+        ],
+    ),
+    "a secret that is called a key": (
+        """
+        [[tiers]]
+        backend = { kind = "rules", faq = { hi = "ho" } }
+        [[fallbacks]]
+        kind = "review"
+        store = "sqlite:r.db"
+        key = "plain"
+        """,
+        ["line 6: fallbacks[0].key: a secret may not stand in the file; ..."],
+    ),
     "two tiers of one name": (
         """
         [[tiers]]

@@ -10,7 +10,7 @@ from fastcascade.answers import Answer
 from fastcascade.drive import Driver
 from fastcascade.effects import Call, Outcome
 from fastcascade.entry import Health, Instance, Pool, RoundRobin
-from fastcascade.entry.pool import pooled
+from fastcascade.entry.pooled import pooled
 from fastcascade.errors import FailureKind
 from fastcascade.fallbacks import Breaker, Bulkhead, Retry, RetryShare
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict

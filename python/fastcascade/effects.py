@@ -65,8 +65,8 @@ class Call:
 
     `purpose` says what for: answer, sample, judge, report. `label` is given by the flow: it is the call's name in
     the trace and in a recording. `again` is asked before each further try that a pool makes of it, with the time
-    and with how the try before failed, if that is over; it says why the request's budget is against it, if it is. `until` is a signal that ends it, with a failure of kind
-    connection: whoever is asked was found dead.
+    and with how the try before failed, if that is over; it says why the request's budget is against it, if it is.
+    `until` is a signal that ends it, with a failure of kind connection: whoever is asked was found dead.
     """
 
     backend: "Backend"

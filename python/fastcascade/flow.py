@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.answers import Answer, Entrance
-from fastcascade.climb import Best, Climb
+from fastcascade.ascent import Ascent
 from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn
 from fastcascade.errors import ConfigError, NoAnswer
 from fastcascade.fallbacks.review import Review
@@ -20,10 +20,8 @@ from fastcascade.fallbacks.stale import Flight, Found, Kept, Stale
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Request
 from fastcascade.notices import NoticeKind, notify
-from fastcascade.policies import Everything, Ladder, Standing, Threshold
 from fastcascade.records import dump
 from fastcascade.streaming import pieces
-from fastcascade.tiers import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "started"]
 
-STAND_IN: Final = Threshold()
 TRIES: Final = 5
 """How often a stale answer is asked for again behind its caller."""
 # Labels of what the chain did, in the trace: a replay finds it there.
@@ -52,21 +49,8 @@ UNSURE: Final = frozenset({"below threshold", "a better tier failed", "deadline"
 
 
 @dataclass(slots=True)
-class Run:
-    """One request on its way."""
-
-    cascade: "Cascade"
-    request: Request
-    ledger: Ledger
-    streaming: bool = False
-    replaying: bool = False
-    entrance: Entrance | None = None
-    climb: Climb | None = None
-
-    @property
-    def seen(self) -> bool:
-        """Whether the client has something of a stream."""
-        return self.climb is not None and self.climb.piped.seen
+class Run(Ascent):
+    """One request on its way, with what is done before the ladder and after it."""
 
     def flow(self) -> Generator[Effect, Outcome, Answer]:
         """All of it."""
@@ -231,99 +215,6 @@ class Run:
             answer = yield from self._fallen(answer)
         return answer
 
-    def _climbed(self) -> Generator[Effect, Outcome, Answer]:
-        cascade, ledger = self.cascade, self.ledger
-        if self.entrance is None:
-            yield from self._enter()
-        else:
-            ledger.now = max(ledger.now, ledger.started + self.entrance.after)
-        entrance = self.entrance or cascade.everywhere
-        first, last = min(entrance.first, cascade.top), min(entrance.last, cascade.top)
-        climb = Climb(
-            cascade.rungs,
-            self.request,
-            ledger,
-            last,
-            streaming=self.streaming,
-            trusting=cascade.abstain == "accept",
-            weighing=cascade.weighs,
-            recording=isinstance(cascade.policy, Everything),
-            hedge=cascade.hedge,
-            spares=None if self.replaying else cascade.spares,
-            standing_by=cascade.refusals == "accept",
-        )
-        ladder = cascade.estimates(self.request) if cascade.weighs else cascade.ladder
-        position: int | None = cascade.policy.first(first, last, ladder)
-        standing: Standing | None = None
-        while position is not None and position <= last and not ledger.spent:
-            standing = yield from climb.attempt(position)
-            if climb.piped.seen:
-                break  # what the client has seen stands
-            position = self._next(standing, ladder)
-        if climb.ahead:
-            yield from climb.finish()
-        self.climb = climb
-        return self._judged(climb, entrance, standing)
-
-    def _next(self, standing: Standing, ladder: Ladder) -> int | None:
-        """What the policy says; one that breaks must not lose the request, and is stood in for by the threshold."""
-        try:
-            return self.cascade.policy.after(standing, ladder)
-        except Exception:  # noqa: BLE001 - a user's policy may raise anything
-            return STAND_IN.after(standing, ladder)
-
-    def _enter(self) -> Generator[Effect, Outcome, None]:
-        cascade, request, ledger = self.cascade, self.request, self.ledger
-        if cascade.plain and not (request.min_tier or request.max_tier or request.regenerate):
-            self.entrance = cascade.everywhere
-            return
-        self.request = request = yield from cascade.lanes.find_route(request, ledger)
-        sticky = cascade.sessions.place(request) if cascade.sessions and not self.replaying else 0
-        entrance = cascade.lanes.choose(request, cascade.places, sticky, remember=not self.replaying)
-        took = ledger.now - ledger.started
-        self.entrance = replace(entrance, after=took) if took else entrance
-
-    def _judged(self, climb: Climb, entrance: Entrance, standing: Standing | None) -> Answer:
-        """The best there is, and in what it falls short."""
-        best, ledger, cascade = climb.best, self.ledger, self.cascade
-        if best is None:
-            waits = [each.error.retry_after for each in climb.attempts if each.error is not None]
-            wait = min((each for each in waits if each is not None), default=None)
-            degraded = ledger.spent or ledger.ran_out or "no tier answered"
-            answer = Answer(None, self.request, degraded=degraded, entrance=entrance, retry_after=wait)
-            return self._made(replace(answer, attempts=tuple(climb.attempts)))
-        lost, reply, tier = 0, best.reply, cascade.rungs[best.position].name
-        if cascade.sessions is not None and not self.replaying and best.position <= cascade.top:
-            tokens = reply.usage.input if reply.usage else self.request.size // CHARACTERS_PER_TOKEN
-            lost = cascade.sessions.keep(self.request, best.position, reply.model or tier, tokens)
-        return Answer(
-            reply,
-            self.request,
-            tier,
-            best.score,
-            ledger.now - ledger.started,
-            self._shortfall(climb, best, standing),
-            tuple(climb.attempts),
-            entrance,
-            lost,
-            outcomes=ledger.outcomes,
-        )
-
-    def _shortfall(self, climb: Climb, best: Best, standing: Standing | None) -> str:
-        """In what the answer falls short. A policy that weighs gain against cost may be content with any score."""
-        weighs = self.cascade.weighs
-        if climb.piped.seen:
-            ended = climb.attempts[-1].verdict
-            return ended if ended in ("incomplete", "empty") else _refused(best)
-        wanted_more = standing is not None and standing.failed
-        if best.accepted and not (weighs and wanted_more):
-            return _refused(best)
-        if short := climb.ledger.ran_out or climb.ledger.spent:
-            return short
-        if wanted_more:
-            return "a better tier failed"
-        return "" if weighs else "below threshold"
-
     # Fall back.
 
     def _fallen(self, answer: Answer, *, turned_away: bool = False) -> Generator[Effect, Outcome, Answer]:
@@ -397,11 +288,6 @@ class Run:
             return self._made(answer)
         return self._made(replace(answer, ticket=str(outcome.value)))
 
-    def _made(self, answer: Answer) -> Answer:
-        """An answer with what is known of the run by now."""
-        ledger = self.ledger
-        return replace(answer, latency=ledger.now - ledger.started, outcomes=ledger.outcomes)
-
 
 def started(
     cascade: "Cascade",
@@ -467,8 +353,3 @@ def _is_drawn(review: Review) -> bool:
 
 def _nothing() -> None:
     """Never called: a replay looks for what was recorded under the label."""
-
-
-def _refused(best: Best) -> str:
-    """A refusal may be all there is; it is no answer to what was asked, and says so."""
-    return "refused" if best.reply.stop == "refusal" else ""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fastcascade._core import Clock, Quota, RateLimiter
 from fastcascade.backends.backend import Backend, Priced
 from fastcascade.backends.function import Function
-from fastcascade.entry.pool import DEFAULT_BREAKER, DEFAULT_RETRY, Pool, pool_of, pooled
+from fastcascade.entry.pool import DEFAULT_BREAKER, DEFAULT_RETRY, Pool
+from fastcascade.entry.pooled import pool_of, pooled
 from fastcascade.errors import ConfigError
 from fastcascade.fallbacks.breaker import Breaker
 from fastcascade.fallbacks.retry import Retry

@@ -86,14 +86,8 @@ class Drill:
         tier: str = "",
     ) -> None:
         """Check the settings."""
-        for name, value in (("rate", rate), ("before", before), ("lasting", lasting), ("amplification", amplification)):
-            if not value > 0:
-                msg = f"a drill's {name} must be above zero, not {value!r}"
-                raise ConfigError(msg)
-        for name, wanted in (("after", after), ("within", within), ("most", most)):
-            if wanted is not None and not wanted > 0:
-                msg = f"a drill's {name} must be above zero, not {wanted!r}"
-                raise ConfigError(msg)
+        _above_zero(rate=rate, before=before, lasting=lasting, amplification=amplification)
+        _above_zero(after=after, within=within, most=most)
         if not latency >= 0:
             msg = f"a drill's latency is in seconds, 0 or above, not {latency!r}"
             raise ConfigError(msg)
@@ -108,17 +102,14 @@ class Drill:
         if virtual and not stand_in and (real := _real(cascade)):
             msg = f"{real!r} is asked over a network, which takes real time: stand_in=True, or virtual=False"
             raise ConfigError(msg)
-        self._said: list[str] = []
-        self._notices: list[Notice] = []
-        self._clock: Any = None
-        self.twin = twin = Twin(cascade, self.latency, self._now)
+        self._made()
+        twin = self.twin
         if self.scenario.store and not twin.reviewed:
             msg = f"{self.scenario.name!r} needs a Review among the cascade's fallbacks, and this one has none"
             raise ConfigError(msg)
         if tier and tier not in cascade.places:
             msg = f"there is no tier {tier!r}; there are: {', '.join(cascade.places)}"
             raise ConfigError(msg)
-        self.struck = twin.strike(self.scenario.whom, tier)
         if not self.struck:
             raise ConfigError("nothing of this cascade can be off: all of its tiers are local")
         self.due = twin.recovery(self.scenario, lasting, 1.0 / rate)
@@ -128,6 +119,14 @@ class Drill:
         self.rate = rate if most is None else min(rate, most / self.last)
         if self.rate < rate:
             self.due = twin.recovery(self.scenario, lasting, 1.0 / self.rate)
+
+    def _made(self) -> None:
+        """Make what one run uses up."""
+        self._said: list[str] = []
+        self._notices: list[Notice] = []
+        self._clock: Any = None
+        self.twin = Twin(self.cascade, self.latency, self._now)
+        self.struck = self.twin.strike(self.scenario.whom, self.tier)
 
     def run(self) -> Report:
         """Do it. Inside a running event loop that loop stands still meanwhile."""
@@ -152,6 +151,8 @@ class Drill:
         return found[0]
 
     def _run(self) -> Report:
+        if self._clock is not None:
+            self._made()  # it has been run before
         name = self.scenario.name
         notify("drill", name, "a drill begins; what is heard until its end is of its making")
         try:
@@ -313,6 +314,13 @@ class _Ear(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._said.append(record.getMessage())
+
+
+def _above_zero(**settings: float | None) -> None:
+    for name, value in settings.items():
+        if value is not None and not value > 0:
+            msg = f"a drill's {name} must be above zero, not {value!r}"
+            raise ConfigError(msg)
 
 
 def _real(cascade: "Cascade") -> str:

@@ -4,7 +4,8 @@ from fastcascade.entry.balance import Balancer, ByPrefix, LeastOutstanding, Powe
 from fastcascade.entry.health import Health
 from fastcascade.entry.instance import Instance
 from fastcascade.entry.outliers import Outliers
-from fastcascade.entry.pool import Pool, Seen
+from fastcascade.entry.pool import Pool
+from fastcascade.entry.seen import Seen
 
 __all__ = [
     "Balancer",

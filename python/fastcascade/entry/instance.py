@@ -5,6 +5,7 @@ circuit and the bulkhead's slots themselves, `Outliers` the ejections, `Health` 
 pool the rest. All of them are told the time.
 """
 
+from collections.abc import Sequence
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fastcascade.fallbacks.breaker import Circuit
     from fastcascade.fallbacks.bulkhead import Slots
 
-__all__ = ["Instance"]
+__all__ = ["Instance", "instances_of"]
 
 DECAY: Final = 10.0
 """Seconds after which a latency seen counts for a third of what it did."""
@@ -154,3 +155,22 @@ class Instance:
     def __repr__(self) -> str:
         """Show which it is."""
         return f"Instance({self.backend!r}, name={self.name!r}, weight={self.weight}, priority={self.priority})"
+
+
+def instances_of(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
+    """Whom a pool is made of, each under a name of its own; who cannot be in one is refused."""
+    found = tuple(each if isinstance(each, Instance) else Instance(each) for each in given)
+    for each in found:
+        if each.pooled:
+            msg = f"instance {each.name!r} is in another pool already; its state cannot be in two"
+            raise ConfigError(msg)
+        if hasattr(each.backend, "asking"):
+            msg = (
+                f"instance {each.name!r} is a pool itself; give its instances to this one, with a priority of their own"
+            )
+            raise ConfigError(msg)
+    names = [each.name for each in found]
+    for number, each in enumerate(found):
+        if names.count(each.name) > 1:
+            each.name = f"{each.name}:{number}"
+    return found

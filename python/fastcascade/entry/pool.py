@@ -9,7 +9,6 @@ stand in a tier, under a gate, or alone. What it does is a generator of effects;
 
 import time
 from collections.abc import AsyncIterator, Generator, Sequence
-from dataclasses import dataclass
 from math import inf
 from threading import Lock
 from typing import Any, Final, Literal, cast
@@ -19,9 +18,11 @@ from fastcascade.backends.backend import Backend
 from fastcascade.effects import Call, Effect, Handle, Outcome, Spawn
 from fastcascade.entry.balance import Balancer, PowerOfTwo
 from fastcascade.entry.health import Health
-from fastcascade.entry.instance import Instance
+from fastcascade.entry.instance import Instance, instances_of
 from fastcascade.entry.outliers import Outliers
+from fastcascade.entry.seen import Seen, seen
 from fastcascade.entry.tries import Tries
+from fastcascade.entry.watch import Told, found, watching
 from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind
 from fastcascade.fallbacks.breaker import COUNTS, Breaker
 from fastcascade.fallbacks.bulkhead import OVERLOADS, Bulkhead, Ticket
@@ -33,7 +34,7 @@ from fastcascade.messages import Delta, Reply, Request
 from fastcascade.notices import log, notify
 from fastcascade.signals import Signal
 
-__all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool", "Seen", "pool_of", "pooled"]
+__all__ = ["DEFAULT_BREAKER", "DEFAULT_RETRY", "Pool"]
 
 DEFAULT_RETRY: Final = Retry()
 DEFAULT_BREAKER: Final = Breaker()
@@ -47,22 +48,6 @@ LONGEST_WAIT: Final = 86_400.0
 """Seconds. No provider means a longer one."""
 HEARTBEAT: Final = 120.0
 """Seconds without a sign of the active checks, after which they are begun anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How an instance does, at a glance."""
-
-    name: str
-    region: str
-    priority: int
-    usable: bool  # whether a call would be let through now
-    circuit: str  # closed, open, half-open, held open, held closed; empty without a breaker
-    alive: bool  # as active checks found
-    ejected: bool
-    wait: float  # seconds until its provider lets us call
-    outstanding: int
-    latency: float
 
 
 class Pool:
@@ -104,7 +89,7 @@ class Pool:
         if timeout is not None and not timeout > 0:
             msg = f"a pool's timeout must be above zero, not {timeout!r}; None is no limit of its own"
             raise ConfigError(msg)
-        self.instances = _instances(instances)
+        self.instances = instances_of(instances)
         first = self.instances[0].backend
         self.name = name or first.name
         self.gives = frozenset.intersection(*(each.backend.gives for each in self.instances))
@@ -140,7 +125,7 @@ class Pool:
             each.pooled = True
             if breaker is not None:
                 each.circuit = breaker.circuit(each.name)
-                each.circuit.changed = _Told(self.name, each.name)
+                each.circuit.changed = Told(self.name, each.name)
             if bulkhead is not None:
                 each.slots = bulkhead.slots(each.name)
 
@@ -371,7 +356,9 @@ class Pool:
     def look(self, now: float | None = None) -> tuple[Seen, ...]:
         """How each instance does."""
         now = time.monotonic() if now is None else now
-        return tuple(_seen(each, now, each in self.standing(group, now)) for group in self.groups for each in group)
+        return tuple(
+            seen(each, now, standing=each in self.standing(group, now)) for group in self.groups for each in group
+        )
 
     def _spawn(self, now: float) -> Generator[Effect, Outcome, None]:
         """Begin the active checks, beside this call. Should the loop they run in be gone, they begin anew."""
@@ -382,8 +369,8 @@ class Pool:
         health, instances, closing = self.health, self.instances, self._closing
         pool: ReferenceType[Pool] = ref(self)
         if health is not None:
-            watch = health.watching(instances, lambda each: _checked(pool, each), closing)
-            yield Spawn(lambda began: _watching(pool, watch(began)))
+            watch = health.watching(instances, lambda each: found(pool, each), closing)
+            yield Spawn(lambda began: watching(pool, watch(began)))
 
     def heartbeat(self, now: float) -> None:
         """The active checks have done something; -inf, that they have ended."""
@@ -403,107 +390,7 @@ class Pool:
         return f"Pool({', '.join(map(repr, self.instances))})"
 
 
-def _checked(pool: "ReferenceType[Pool]", instance: Instance) -> None:
-    held = pool()
-    if held is not None:
-        held.checked(instance)
-
-
-def _watching(pool: "ReferenceType[Pool]", flow: Generator[Effect, Outcome, None]) -> Generator[Effect, Outcome, None]:
-    """The active checks of a pool, for as long as somebody has it."""
-    try:
-        effect = next(flow)
-        while True:
-            outcome = yield effect
-            held = pool()
-            if held is None:
-                return
-            held.heartbeat(outcome.ended)
-            del held
-            effect = flow.send(outcome)
-    except StopIteration:
-        return
-    finally:
-        flow.close()
-        if (held := pool()) is not None:
-            held.heartbeat(-inf)
-
-
-class _Told:
-    """Tells of a circuit that changed its state."""
-
-    __slots__ = ("name", "pool")
-
-    def __init__(self, pool: str, name: str) -> None:
-        self.pool = pool
-        self.name = name
-
-    def __call__(self, old: str, new: str) -> None:
-        notify("breaker", self.name, f"{self.pool}: its breaker was {old} and is {new}")
-
-
-_pools: Final[dict[tuple[int, Retry, Breaker], "ReferenceType[Pool]"]] = {}
-
-
-def pooled(backend: Backend, retry: Retry = DEFAULT_RETRY, breaker: Breaker = DEFAULT_BREAKER) -> Backend:
-    """A backend that is asked over a network as a pool of one: with retries, a breaker, and its provider's times.
-
-    The same backend comes to the same pool, so that all who ask it wait when they must. One that says nothing of
-    being remote, such as a function of yours, is asked as it is, once.
-    """
-    if not getattr(backend, "remote", False) or isinstance(backend, Pool):
-        return backend
-    return pool_of(backend, retry, breaker)
-
-
-def pool_of(backend: Backend, retry: Retry, breaker: Breaker) -> "Pool":
-    """The pool of one around this very backend, with these settings; the same as long as somebody has it."""
-    key = (id(backend), retry, breaker)
-    known = _pools.get(key)
-    pool = known() if known is not None else None
-    if pool is None or pool.instances[0].backend is not backend:
-        pool = Pool(backend, retry=retry, breaker=breaker)
-        pool.automatic = True
-        _pools[key] = ref(pool, lambda _gone: _pools.pop(key, None))
-    return pool
-
-
-def _instances(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
-    found = tuple(each if isinstance(each, Instance) else Instance(each) for each in given)
-    for each in found:
-        if each.pooled:
-            msg = f"instance {each.name!r} is in another pool already; its state cannot be in two"
-            raise ConfigError(msg)
-        if hasattr(each.backend, "asking"):
-            msg = (
-                f"instance {each.name!r} is a pool itself; give its instances to this one, with a priority of their own"
-            )
-            raise ConfigError(msg)
-    names = [each.name for each in found]
-    for number, each in enumerate(found):
-        if names.count(each.name) > 1:
-            each.name = f"{each.name}:{number}"
-    return found
-
-
 def _sound(instance: Instance, now: float) -> bool:
     return instance.closed_until <= now and (
         instance.circuit is None or instance.circuit.state in ("closed", "held closed")
-    )
-
-
-def _seen(instance: Instance, now: float, standing: bool) -> Seen:  # noqa: FBT001 - of one call
-    circuit = instance.circuit.state if instance.circuit is not None else ""
-    wait = max(0.0, instance.closed_until - now)
-    return Seen(
-        instance.name,
-        instance.region,
-        instance.priority,
-        standing and wait <= 0.0 and circuit not in ("open", "held open"),
-        circuit,
-        instance.alive,
-        instance.ejected_until > now,
-        wait,
-        instance.outstanding,
-        instance.latency,
     )

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import Call, Outcome
-from fastcascade.entry.pool import pooled
+from fastcascade.entry.pooled import pooled
 from fastcascade.errors import ConfigError
 from fastcascade.gates.agreement import json_objects
 from fastcascade.gates.check import failed, line, patience, unit
