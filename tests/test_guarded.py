@@ -6,20 +6,12 @@ from typing import Any
 import pytest
 
 from fastcascade import BackendError, ConfigError, Hedge
-from fastcascade.entry import guarded as module
 from fastcascade.entry.guarded import said_by
 from fastcascade.errors import FailureKind
 from fastcascade.fallbacks import Breaker, Bulkhead, Retry, Static
 from fastcascade.testing import run_virtual
 
 AT_ONCE = Retry(base=0.0, jitter=0.0)
-
-
-@pytest.fixture(autouse=True)
-def _virtual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of the event loop, which is virtual, is the wrapper's time too."""
-    monkeypatch.setattr(module, "monotonic", lambda: asyncio.get_running_loop().time())
-    monkeypatch.setattr("fastcascade.drive.time.monotonic", lambda: asyncio.get_running_loop().time())
 
 
 class Flaky:

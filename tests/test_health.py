@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from fastcascade.entry.instance import Instance
 from fastcascade.errors import BackendError, ConfigError, FailureKind
 from fastcascade.messages import Reply, Request
 from fastcascade.signals import Signal
-from fastcascade.testing import run_virtual
+from fastcascade.testing import FakeClock, run_virtual
 
 SLACK: Final = 1e-5
 WAYS = ["refuses", "hangs", "breaks", "says no", "will not give way"]
@@ -68,7 +68,7 @@ class Log:
 
     def __call__(self, instance: Instance) -> None:
         """Write it down; the signal goes with what is said."""
-        assert instance.down.given != instance.alive
+        assert not (instance.down.given and instance.alive)
         self.told.append((instance.name, instance.alive, asyncio.get_running_loop().time()))
 
 
@@ -199,13 +199,46 @@ def test_signals_tell_those_who_wait() -> None:
         loop, until = asyncio.get_running_loop(), Signal()
         seen.append(instance.down)
         loop.call_at(120.0, until.give)
-        flow = Health().watching([instance], lambda each: seen.append(each.down), until)
+        flow = Health().watching([instance, Instance(Place())], lambda each: seen.append(each.down), until)
         await Driver(clock=loop.time).run(flow(loop.time()))
 
     run_virtual(main())
     first, dead, back = seen
     assert first is dead and first.given
     assert back is not first and not back.given
+
+
+def test_calls_are_not_ended_where_nobody_else_is_alive() -> None:
+    """The last to die is dead, and its calls go on: there is nobody to move them to."""
+    _, among = watch(Health(), {"a": Place(1.0, 500.0), "b": Place(50.0, 500.0)}, 120.0)
+    assert [each.alive for each in among] == [False, False]
+    assert [each.down.given for each in among] == [True, False]
+
+
+def test_a_process_that_is_late_itself_finds_nobody_dead() -> None:
+    """Probes that run out of time while this very loop is held up say nothing; those of the dead are heard later."""
+    clock = FakeClock()
+    place, dead = Place(), Place(0.0, 500.0)
+    instance, gone = Instance(place, name="a"), Instance(dead, name="b")
+
+    async def slow(backend: Backend) -> None:
+        await asyncio.sleep(0.1)
+        await cast("Place", backend).probe()
+
+    async def main() -> None:
+        loop, until = asyncio.get_running_loop(), Signal()
+        flow = Health(within=2.0, probe=slow).watching([instance, gone], lambda _each: None, until)
+        watching = asyncio.create_task(Driver(clock=loop.time).run(flow(loop.time())))
+        for _ in range(30):
+            await asyncio.sleep(0.01)
+            clock.now += 0.7  # the loop is held up
+        assert instance.alive and gone.alive
+        await asyncio.sleep(5.0)
+        assert instance.alive and not gone.alive
+        until.give()
+        await watching
+
+    run_virtual(main(), clock)
 
 
 @settings(max_examples=40)

@@ -184,7 +184,7 @@ def __getattr__(name: str) -> Any:
     """Load what belongs to the model cascade when it is first named."""
     if name in _WHERE:
         found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    elif name in ("backends", "entry", "fallbacks", "gates", "notices", "reviews", "stores"):
+    elif name in ("backends", "config", "drills", "entry", "fallbacks", "gates", "notices", "reviews", "stores"):
         found = import_module(f"{__name__}.{name}")
     else:
         msg = f"module {__name__!r} has no attribute {name!r}"

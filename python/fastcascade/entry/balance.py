@@ -11,7 +11,7 @@ count the call as under way; `Instance.begin` does.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from math import inf, log
+from math import exp, inf, log
 from threading import Lock
 from typing import Final, Protocol, TypeAlias
 from zlib import crc32
@@ -179,7 +179,7 @@ def _expected(instance: Instance, now: float) -> float | None:
         return inf if instance.outstanding else 0.0
     if instance.outstanding:  # a call is under way, and will tell
         return instance.latency
-    return instance.latency * DECAY / (DECAY + max(0.0, now - instance.measured))
+    return instance.latency * exp(-max(0.0, now - instance.measured) / DECAY)
 
 
 class ByPrefix:

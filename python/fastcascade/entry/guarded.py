@@ -8,10 +8,10 @@ However many of them are stacked, it is one pool, in which the order of parts is
 asks the breaker, and is made; the retry is around that.
 """
 
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import wraps
 from inspect import iscoroutinefunction
-from time import monotonic
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from fastcascade.backends.failures import failure_kind, retry_after
@@ -110,7 +110,8 @@ def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Co
 
     @wraps(inner)
     async def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        now = monotonic()
+        clock = get_running_loop().time
+        now = clock()
         if not straight or only.closed_until > now or (circuit is not None and circuit.admit(now) > 0.0):
             asked = Asked(args, kwargs)
             return _value(asked, await _driven(pool.asking(Call(pool, cast("Any", asked)), now)), inner)
@@ -127,10 +128,10 @@ def guarded(function: Callable[P, Awaitable[T]], **parts: Any) -> Callable[P, Co
             raise
         else:
             if circuit is not None:
-                ended = monotonic()
+                ended = clock()
                 circuit.record(ended, ended - now, None)
             return value
-        failed = Outcome(None, said_by(asked.error), now, monotonic())
+        failed = Outcome(None, said_by(asked.error), now, clock())
         only.begin()
         return _value(asked, await _driven(pool.resumed(Call(pool, cast("Any", asked)), failed)), inner)
 
@@ -173,7 +174,7 @@ def _status(error: Exception) -> int | None:
 async def _driven(flow: Generator[Effect, Outcome, Outcome]) -> Outcome:
     from fastcascade.drive import Driver  # noqa: PLC0415 - the driver is above
 
-    return await Driver().run(flow)
+    return await Driver(clock=get_running_loop().time).run(flow)
 
 
 def _value(asked: Asked, outcome: Outcome, _like: Callable[..., Awaitable[T]]) -> T:

@@ -25,6 +25,8 @@ PORTS: Final = {"http": 80, "https": 443}
 BEAT: Final = 60.0
 """Seconds in which the flow does something, be there nothing to do: whoever runs it sees that it runs."""
 SOON: Final = 1e-6
+LATENESS: Final = 0.25
+"""The part of a probe's time by which this process may be late itself before its time-outs count for nothing."""
 """Seconds that count as none: a timer may be early by less than a clock can tell."""
 Probe: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 Watch: TypeAlias = Callable[[float], Generator[Effect, Outcome, None]]
@@ -102,13 +104,14 @@ class Health:
         def watch(now: float) -> Generator[Effect, Outcome, None]:
             every = self.every
             watched = [_Watched(each, probe, every, now + every * self._random()) for each, probe in probes if probe]
-            return self._watch(watched, changed, until, now)
+            return self._watch(watched, instances, changed, until, now)
 
         return watch
 
     def _watch(
         self,
         watched: "list[_Watched]",
+        instances: Sequence[Instance],
         changed: Callable[[Instance], object],
         until: Signal | None,
         now: float,
@@ -121,12 +124,14 @@ class Health:
             soonest = min((each.next for each in watched), default=inf)
             pause = min(max(0.0, soonest - now), BEAT)
             handles = tuple(each.handle for each in watched if each.handle is not None)
-            now = (yield Wait(handles, pause, until) if handles else Sleep(pause, until)).ended
+            planned, now = now + pause, (yield Wait(handles, pause, until) if handles else Sleep(pause, until)).ended
+            # Where this very loop was held up, probes that ran out of time say nothing of those they went to.
+            held_up = now - planned > self.timeout * LATENESS
             for each in watched:
-                if self._judged(each, each.result(now)):
+                if self._judged(each, each.result(now, self.timeout, held_up=held_up), instances):
                     changed(each.instance)
 
-    def _judged(self, watched: "_Watched", sound: bool | None) -> bool:  # noqa: FBT001 - of one call
+    def _judged(self, watched: "_Watched", sound: bool | None, all_of_them: Sequence[Instance]) -> bool:  # noqa: FBT001
         """Take note of what a probe came to, if it came to anything; whether this changes what is thought of it."""
         instance = watched.instance
         if sound is None:
@@ -139,7 +144,8 @@ class Health:
             return True
         if instance.alive and watched.bad >= self.after:
             instance.alive = False
-            instance.down.give()
+            if any(each.alive for each in all_of_them):  # else there is nobody to move its calls to
+                instance.down.give()
             return True
         return False
 
@@ -183,15 +189,20 @@ class _Watched:
         """A probe is under way."""
         self.handle, self.deadline, self.due, self.late = handle, deadline, now + self.every, False
 
-    def result(self, now: float) -> bool | None:
-        """Whether a probe showed it alive; None where there is nothing new."""
+    def result(self, now: float, timeout: float, *, held_up: bool) -> bool | None:
+        """Whether a probe showed it alive; None where there is nothing new, or nothing can be told."""
         if self.handle is None:
             return None
         outcome = self.handle.outcome
         if outcome is not None:
             self.handle = None
-            return None if self.late else _shows_life(outcome)
+            timed_out = outcome.failure is not None and outcome.failure.kind == "timeout"
+            overran = outcome.ended - outcome.started > timeout * (1.0 + LATENESS)
+            return None if self.late or (timed_out and (held_up or overran)) else _shows_life(outcome)
         if now + SOON < self.deadline:
+            return None
+        if held_up:
+            self.deadline = now + timeout * LATENESS
             return None
         # One that will not give way counts again and again, as those would that cannot begin.
         self.late = True

@@ -44,6 +44,8 @@ AUTOMATIC: Final = cast("Any", object())
 NOT_WANTED: Final = Failure("cancelled", "not wanted any more")
 BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unavailable", "unsupported", "budget"})
 """Failures that say nothing about the instance."""
+IN_A_ROW: Final = 3
+"""Replies from another priority, after which that is where requests go."""
 LONGEST_WAIT: Final = 86_400.0
 """Seconds. No provider means a longer one."""
 HEARTBEAT: Final = 120.0
@@ -62,7 +64,8 @@ class Pool:
         balance: who is asked among instances of one priority; `PowerOfTwo()` by default.
         outliers: leaves out instances that keep failing; on by default where there are several.
         health: active checks; on by default where there is more than one priority, so that a dead primary is known
-            within 30 seconds, and calls under way to it are moved.
+            within 30 seconds, and calls under way to it are moved. Without them a call to an instance that hangs
+            waits for its `timeout`.
         timeout: seconds for each try. The tier's own holds for all of them together.
         effects: whether asking changes something. Then a try that may have been carried out is not repeated, unless
             the request has an `idempotency` key.
@@ -120,6 +123,7 @@ class Pool:
         self._closing = Signal()
         self._watched = -inf  # when the active checks last did something
         self._serving = priorities[0]
+        self._strays = 0  # replies in a row that came from elsewhere
         self._lock = Lock()
         for each in self.instances:
             each.pooled = True
@@ -235,7 +239,7 @@ class Pool:
             instance.slots.leave(ticket, now, None if gone else took, failed=failed)
         if failure is None or failure.kind in COUNTS:
             self._judge(instance, now, ok=failure is None)
-        if failure is None and instance.priority != self._serving:
+        if failure is None and (instance.priority != self._serving or self._strays):
             self._moved(instance)
 
     # What it learns.
@@ -246,7 +250,8 @@ class Pool:
             instance.close_until(now + min(wait, LONGEST_WAIT))
         elif failure.kind == "rate_limited" and self.retry is not None:
             instance.close_until(now + self.retry.delay(0))
-        moved = self.health is not None and not instance.alive  # found dead by the checks, which know more
+        # Found dead by the checks, which know more; but where all are, its breaker is what shields it.
+        moved = not instance.alive and any(each.alive for each in self.instances)
         if failure.kind in BLAMELESS or moved:
             if instance.circuit is not None:
                 instance.circuit.forget(now - took)
@@ -270,14 +275,16 @@ class Pool:
             notify("ejected", instance.name, f"{self.name}: it failed again and again, and is left out for a while")
 
     def _moved(self, instance: Instance) -> None:
-        """Tell that another group serves now. It is back only once its breaker is sure."""
-        if instance.circuit is not None and instance.circuit.state == "half-open":
-            return
+        """Tell that another group serves now: after some replies in a row, for one is a matter of chance."""
         with self._lock:
-            before, self._serving = self._serving, instance.priority
+            before = self._serving
+            self._strays = self._strays + 1 if instance.priority != before else 0
+            if self._strays < IN_A_ROW:
+                return
+            self._strays, self._serving = 0, instance.priority
         if instance.priority > before:
             notify("failed over", self.name, f"requests go to {instance.name!r}, priority {instance.priority}")
-        elif instance.priority < before:
+        else:
             notify("returned", self.name, f"requests go to {instance.name!r} again, priority {instance.priority}")
 
     def standing(self, group: Sequence[Instance], now: float) -> Sequence[Instance]:
@@ -292,7 +299,10 @@ class Pool:
 
     def unavailable(self, now: float) -> Failure:
         """Why nobody may be asked."""
-        waits = [each.closed_until - now for each in self.instances if each.closed_until > now]
+        waits = [
+            max(each.closed_until - now, each.circuit.wait(now) if each.circuit is not None else 0.0)
+            for each in self.instances
+        ]
         parts = [
             f"{each.name!r} "
             + (
@@ -305,7 +315,7 @@ class Pool:
             for each in self.instances
         ]
         why = f"{self.name}: nobody may be asked now: {', '.join(parts)}"
-        return Failure("unavailable", why, retry_after=min(waits, default=None))
+        return Failure("unavailable", why, retry_after=min((each for each in waits if 0.0 < each < inf), default=None))
 
     # Hedging.
 

@@ -31,7 +31,7 @@ def seen(instance: Instance, now: float, *, standing: bool) -> Seen:
         instance.name,
         instance.region,
         instance.priority,
-        standing and wait <= 0.0 and circuit not in ("open", "held open"),
+        standing and wait <= 0.0 and (instance.circuit is None or instance.circuit.wait(now) <= 0.0),
         circuit,
         instance.alive,
         instance.ejected_until > now,

@@ -146,6 +146,16 @@ class Circuit:
         self._tell("open", "half-open")
         return 0.0
 
+    def wait(self, now: float) -> float:
+        """As `admit`, for those who only want to know: nothing is admitted by it."""
+        with self._lock:
+            if self._state in ("closed", "held closed"):
+                return 0.0
+            if now < self._until:
+                return self._until - now
+            taken = self._state == "half-open" and self._good + self._out >= self.breaker.probes
+            return SOON if taken else 0.0
+
     def record(self, now: float, took: float, kind: FailureKind | None) -> None:
         """Say what came of a call that was admitted: when it ended, after how many seconds, and how it failed."""
         failed = False
