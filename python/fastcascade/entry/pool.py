@@ -20,7 +20,7 @@ from fastcascade.entry.balance import Balancer, PowerOfTwo
 from fastcascade.entry.health import Health
 from fastcascade.entry.instance import Instance, instances_of
 from fastcascade.entry.outliers import Outliers
-from fastcascade.entry.seen import Seen, seen
+from fastcascade.entry.seen import Seen, seen, why_nobody
 from fastcascade.entry.tries import Tries
 from fastcascade.entry.watch import Told, found, watching
 from fastcascade.errors import BackendError, ConfigError, Failure, FailureKind
@@ -299,23 +299,7 @@ class Pool:
 
     def unavailable(self, now: float) -> Failure:
         """Why nobody may be asked."""
-        waits = [
-            max(each.closed_until - now, each.circuit.wait(now) if each.circuit is not None else 0.0)
-            for each in self.instances
-        ]
-        parts = [
-            f"{each.name!r} "
-            + (
-                f"waits {each.closed_until - now:.1f} s, as its provider said"
-                if each.closed_until > now
-                else f"has a breaker that is {each.circuit.state}"
-                if each.circuit is not None
-                else "is out"
-            )
-            for each in self.instances
-        ]
-        why = f"{self.name}: nobody may be asked now: {', '.join(parts)}"
-        return Failure("unavailable", why, retry_after=min((each for each in waits if 0.0 < each < inf), default=None))
+        return why_nobody(self.name, self.instances, now)
 
     # Hedging.
 

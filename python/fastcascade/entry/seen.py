@@ -1,10 +1,13 @@
 """How an instance does, at a glance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from fastcascade.entry.instance import Instance
+from fastcascade.errors import Failure
 
-__all__ = ["Seen", "seen"]
+__all__ = ["Seen", "seen", "why_nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,23 @@ def seen(instance: Instance, now: float, *, standing: bool) -> Seen:
         instance.outstanding,
         instance.latency,
     )
+
+
+def why_nobody(pool: str, instances: Sequence[Instance], now: float) -> Failure:
+    """Why none of them may be asked now, and after how many seconds one may."""
+    waits = [
+        max(each.closed_until - now, each.circuit.wait(now) if each.circuit is not None else 0.0) for each in instances
+    ]
+    parts = [
+        f"{each.name!r} "
+        + (
+            f"waits {each.closed_until - now:.1f} s, as its provider said"
+            if each.closed_until > now
+            else f"has a breaker that is {each.circuit.state}"
+            if each.circuit is not None
+            else "is out"
+        )
+        for each in instances
+    ]
+    why = f"{pool}: nobody may be asked now: {', '.join(parts)}"
+    return Failure("unavailable", why, retry_after=min((each for each in waits if 0.0 < each < inf), default=None))
