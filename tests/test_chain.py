@@ -274,6 +274,22 @@ def test_a_failed_request_becomes_a_review_with_a_ticket() -> None:
     assert answer.ticket
 
 
+def test_what_a_person_has_answered_is_kept() -> None:
+    """With a Stale beside the Review, the person's answer is served when the same is asked again."""
+    queue = desk()
+    cascade = Cascade(down(), fallbacks=[Stale(), Review(queue)])
+
+    async def main() -> Answer:
+        await cascade.run("Is it safe?")
+        taken = await queue.claim("ann")
+        assert taken is not None
+        await queue.answer(taken, "Yes.")
+        return await cascade.run("Is it safe?")
+
+    answer = run_virtual(main())
+    assert (answer.text, answer.tier, answer.via, answer.ticket) == ("Yes.", "review", "stale", "")
+
+
 def test_an_unsure_answer_is_given_and_reviewed() -> None:
     """Where none is sure, the caller gets the best so far and a ticket; the reviewer sees every attempt."""
     queue = desk()
@@ -347,6 +363,7 @@ REFUSED = [
     ("two of a kind", [Stale(), Stale()], "fallbacks[1]: there is a Stale already"),
     ("something after static", [Static("x"), Stale()], "nothing is ever asked after Static"),
     ("a bulkhead", [Bulkhead(3)], "a bulkhead is no fallback"),
+    ("a link by itself", Static("x"), "fallbacks is a list of links"),
 ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcascade import Budget, Cascade, ConfigError, Quota, Reply, Request, RequestError, Tier, notices
+from fastcascade import Budget, Cascade, ConfigError, Lane, Lanes, Quota, Reply, Request, RequestError, Tier, notices
 from fastcascade.backends.rules import Rules
 from fastcascade.drills import SCENARIOS, Drill, Report, Scenario, scenario_of
 from fastcascade.drills import invariants as laws
@@ -30,7 +30,7 @@ from fastcascade.messages import Delta
 from fastcascade.notices import log, subscribe
 from fastcascade.prices import Price
 from fastcascade.reviews import ReviewDesk
-from fastcascade.testing import Error, Refused, run_virtual
+from fastcascade.testing import Error, Refused, ScriptedBackend, run_virtual
 from memory_reviews import MemoryReviews
 
 QUICK: dict[str, Any] = {"before": 20.0, "lasting": 40.0, "rate": 4.0}
@@ -527,3 +527,11 @@ def test_log_is_heard_and_left_alone() -> None:
     Drill(two(), "primary off", **QUICK).run()
     assert (log.level, log.handlers) == (level, handlers)
     assert isinstance(log, logging.Logger)
+
+
+def test_a_drill_that_strikes_nobody_asked_is_broken() -> None:
+    """Where no request goes to whom a scenario strikes, nothing was shown, and the report says so."""
+    idle, busy = (Tier(Pool(ScriptedBackend("x", name=name)), name=name) for name in ("idle", "busy"))
+    cascade = Cascade(idle, busy, lanes=Lanes([Lane(start="busy")]))
+    report = Drill(cascade, "primary off", stand_in=True, **QUICK).run()
+    assert any("nothing was tested" in each for each in report.broken)

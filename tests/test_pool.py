@@ -1,18 +1,19 @@
 """A pool of instances: who is asked, what is moved or repeated, and what is learned from each call."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fastcascade import BackendError, Budget, Cascade, ConfigError, Hedge, Reply, Request, Tier, notices, replay
 from fastcascade.answers import Answer
+from fastcascade.backends import OpenAI
 from fastcascade.drive import Driver
 from fastcascade.effects import Call, Outcome
 from fastcascade.entry import Health, Instance, Pool, RoundRobin
 from fastcascade.entry.pooled import pooled
 from fastcascade.errors import FailureKind
-from fastcascade.fallbacks import Breaker, Bulkhead, Retry, RetryShare
+from fastcascade.fallbacks import Breaker, Bulkhead, Region, Retry, RetryShare
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.testing import Cut, FakeClock, Fault, ScriptedBackend, Slow, Stall, Step, run_virtual
 
@@ -254,6 +255,26 @@ def test_what_has_effects_is_not_repeated_without_a_key() -> None:
     assert outcomes(calm(backend, effects=True), idempotency="order-7")[0].value.text == "done"
 
 
+def test_nobody_else_does_what_may_be_done_already() -> None:
+    """After a failure that may have come too late, no tier, region or hedge carries out the same again."""
+    first, second, third = (ScriptedBackend(Fault("timeout"), name=name) for name in ("a", "b", "c"))
+    pools = [Pool(backend, effects=True, retry=None, name=backend.name) for backend in (first, second, third)]
+    cascade = Cascade(Tier(pools[0]), Tier(pools[1]), fallbacks=[Region(Tier(pools[2]))], hedge=Hedge(after=0.1))
+    assert run_virtual(cascade.run("pay")).via == "static"
+    assert [len(each.seen) for each in (first, second, third)] == [1, 0, 0]
+    assert run_virtual(cascade.run("pay", idempotency="order-7")).via == "static"
+    assert [len(each.seen) for each in (first, second, third)] == [2, 1, 1]
+
+
+def test_equal_backends_share_the_times_that_are_named() -> None:
+    """Two objects for the same model, place and key are one to its provider: both wait. Another key does not."""
+    pytest.importorskip("openai")
+    one, two, other = (OpenAI("m", base_url="http://127.0.0.1:9/v1", api_key=key) for key in ("k1", "k1", "k2"))
+    places = [Instance(backend, name=str(number)) for number, backend in enumerate((one, two, other))]
+    places[0].close_until(50.0)
+    assert [each.closed_until > 0 for each in places] == [True, True, False]
+
+
 # The breaker, the bulkhead.
 
 
@@ -319,6 +340,18 @@ def test_what_is_full_spills_over() -> None:
         return await asyncio.gather(*(asked(pool) for _ in range(3)))
 
     assert sorted("nobody" if each.failure else each.by for each in run_virtual(main())) == ["nobody", "one", "two"]
+
+
+def test_what_is_full_is_said_at_once() -> None:
+    """A lone instance without room fails the call without a pause, and takes nothing from the retry budget."""
+    pool = Pool(place("one", Slow(5.0, "x")), bulkhead=Bulkhead(limit=1, queue=0))
+
+    async def main() -> list[Outcome]:
+        return await asyncio.gather(*(asked(pool) for _ in range(20)))
+
+    found = run_virtual(main())
+    assert [each.ended for each in found] == [5.0] + [0.0] * 19
+    assert pool.allowance is not None and pool.allowance.left(0.0) >= 10.0
 
 
 def test_nothing_is_held_by_calls_that_are_given_up() -> None:
@@ -462,6 +495,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("nobody in it", lambda: Pool(), "at least one instance"),
     ("no time", lambda: Pool(place("a", "x"), timeout=0), "timeout must be above zero"),
     ("a hedge by likelihood", lambda: Pool(place("a", "x"), hedge=Hedge(likely=0.5)), "not by `likely`"),
+    ("a number for checks", lambda: Pool(place("a", "x"), health=cast("Any", 2.0)), "health is a Health"),
+    ("a class for a retry", lambda: Pool(place("a", "x"), retry=cast("Any", Retry)), "retry is a Retry"),
+    ("a text for a backend", lambda: Pool(cast("Any", "x")), "is neither"),
+    ("a pool in a pool", lambda: Pool(Pool(place("a", "x"))), "is a pool itself"),
     ("no weight", lambda: place("a", "x", weight=0.0), "weight"),
     ("a negative priority", lambda: place("a", "x", priority=-1), "priority"),
 ]

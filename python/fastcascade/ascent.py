@@ -65,6 +65,8 @@ class Ascent:
             standing = yield from climb.attempt(position)
             if climb.piped.seen:
                 break  # what the client has seen stands
+            if climb.maybe_done:
+                break  # nor is what may have been carried out, carried out again
             position = self._next(standing, ladder)
         if climb.ahead:
             yield from climb.finish()

@@ -73,6 +73,9 @@ class Cascade:
         self.chain = Chain.of(fallbacks)
         if self.chain.static is None and last_resort is not None:
             self.chain.static = Static(last_resort)
+        review, stale = self.chain.review, self.chain.stale
+        if review is not None and stale is not None and hasattr(review.desk, "listen"):
+            review.desk.listen(stale.learn)  # what a person has answered is not asked again
         self.tiers = self._made_tiers(tiers)
         if not self.tiers:
             raise ConfigError("a cascade needs at least one tier: Cascade(Tier(backend))")

@@ -13,6 +13,7 @@ from fastcascade.effects import Call, Cancel, Check, Effect, Handle, Outcome, St
 from fastcascade.errors import Failure
 from fastcascade.examine import examine
 from fastcascade.fallbacks.hedge import Hedge
+from fastcascade.fallbacks.remedies import undone
 from fastcascade.fallbacks.retry import Allowance
 from fastcascade.gates.gate import Exam, Gate, Verdict, Watch
 from fastcascade.ledger import Ledger
@@ -78,6 +79,18 @@ class Climb:
             tier.latencies.add(outcome.ended - outcome.started)
         return (yield from self._judged(position, began, call.request, outcome))
 
+    @property
+    def maybe_done(self) -> bool:
+        """Whether what was asked has effects, and may have had them though there is no reply: nobody is asked again."""
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or last.error is None or self.request.idempotency or undone(last.error):
+            return False
+        return any(tier.name == last.tier and getattr(tier.backend, "effects", False) for tier in self.tiers)
+
+    def _has_effects(self, position: int) -> bool:
+        both = self.tiers[position : position + 2]
+        return not self.request.idempotency and any(getattr(tier.backend, "effects", False) for tier in both)
+
     def finish(self) -> Generator[Effect, Outcome, None]:
         """Stop what was started and is not wanted any more; what it cost is counted."""
         for position, handle in list(self.ahead.items()):
@@ -106,7 +119,7 @@ class Climb:
             self.piped = Piped(watch, free=last or tier.gate is None, last=last)
             fresh = (lambda: None) if last else (lambda: self._watch(tier, call.request))
             return (yield from pipe(self.piped, self.ledger, call, stall=tier.stall, watch=fresh))
-        if self.hedge is not None and position < self.last:
+        if self.hedge is not None and position < self.last and not self._has_effects(position):
             return (yield from self._race(tier, call, position, self.hedge))
         return (yield call)
 

@@ -239,7 +239,7 @@ class Run(Ascent):
     def _elsewhere(self, answer: Answer) -> Generator[Effect, Outcome, Answer]:
         """Ask the tiers of the region behind the ladder, until one has an answer."""
         climb, standing = self.climb, None
-        if climb is None:
+        if climb is None or climb.maybe_done:
             return answer
         for position in range(self.cascade.top + 1, len(self.cascade.rungs)):
             if climb.best is not None or self.ledger.spent:
@@ -259,7 +259,7 @@ class Run(Ascent):
             found = None
             if held is not None and held[1] <= stale.stale_for:
                 found = Found(held[0], "stale", held[1])
-                if not turned_away:
+                if not turned_away and not (self.climb is not None and self.climb.maybe_done):
                     yield from self._refresh(stale, key, pause=stale.refresh)
         if found is None:
             return answer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.backends.anthropic_reply import Assembly, named, raise_error, read
 from fastcascade.backends.anthropic_wire import Sent, Style, write
-from fastcascade.backends.clients import PerLoop
+from fastcascade.backends.clients import PerLoop, account
 from fastcascade.backends.failures import failure_kind, retry_after, scrub
 from fastcascade.errors import BackendError, ConfigError, FailureKind
 from fastcascade.messages import Delta, Reply, Request
@@ -90,6 +90,8 @@ class Anthropic:
             self._key, self._token = _credentials(self._sdk, api_key, self._headers)
             self._clients = PerLoop(self._connect, _close)
         self._secrets = self._known_secrets(client)
+        who = sorted(map(str, self._secrets)) or [str(id(client))]
+        self.account = account("anthropic", self.provider, model, who)  # who share its rate limits
 
     async def complete(self, request: Request, /) -> Reply:
         """Ask, and wait for the whole reply."""

@@ -1,16 +1,24 @@
 """One client per event loop: the connections of an SDK's pool belong to the loop that opened them."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from hashlib import blake2b
+from os import urandom
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["PerLoop"]
+__all__ = ["PerLoop", "account"]
 
 T = TypeVar("T")
+SECRET: Final = urandom(16)
+
+
+def account(*parts: object) -> bytes:
+    """What tells apart who is asked, where and under which key: the key itself cannot be had from it."""
+    return blake2b(repr(parts).encode(), digest_size=16, key=SECRET).digest()
 
 
 class PerLoop(Generic[T]):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from fastcascade.backends.clients import PerLoop
+from fastcascade.backends.clients import PerLoop, account
 from fastcascade.backends.failures import scrub
 from fastcascade.backends.openai_client import NO_KEY, checked_client, checked_url, key_for, sdk, tls
 from fastcascade.backends.openai_events import Events
@@ -101,6 +101,7 @@ class OpenAI:
             key = given.api_key
             self.base_url = self.provider = str(given.base_url)
             self._client = lambda: given
+        self.account = account("openai", self.provider, model, str(key), organization)  # who share its rate limits
         secrets = [value for name, value in (headers or {}).items() if any(word in name.lower() for word in SECRET)]
         hide = partial(scrub, secrets=(*secrets, key) if key != NO_KEY else tuple(secrets))
         self._dialect = Dialect("openai", max_tokens_field, thinking_field, hide)

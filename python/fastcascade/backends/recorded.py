@@ -81,7 +81,7 @@ class Recorder:
         self.name = backend.name
         self.gives = backend.gives
         # Only what the backend has: others look for these to see what it can do.
-        for name in ("cost", "price", "free", "base_url", "provider", "listed", "remote", "probe", "aclose"):
+        for name in ("cost", "price", "free", "base_url", "provider", "listed", "remote", "account", "probe", "aclose"):
             if hasattr(backend, name):
                 setattr(self, name, getattr(backend, name))
         if hasattr(backend, "answer"):

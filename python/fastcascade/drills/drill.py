@@ -216,6 +216,7 @@ class Drill:
         pooled = [each for each, place in zip(calls, places, strict=True) if place.group.pool is not None]
         heard = [notice for notice in self._notices if notice.kind != "drill"]
         broken = [
+            *invariants.untested([each for each in calls if each.struck]),
             *invariants.lost(all_told),
             *invariants.late(all_told, virtual=self.virtual),
             *invariants.amplified(twin, all_told, start, end, self.amplification),

@@ -11,6 +11,7 @@ from fastcascade.fallbacks.retry import RetryShare
 
 if TYPE_CHECKING:
     from fastcascade.drills.places import Group, Place
+    from fastcascade.drills.report import Calls
     from fastcascade.drills.twin import Twin
 
 __all__ = [
@@ -32,6 +33,13 @@ REAL_QUANTUM: Final = 1.0
 DEFAULT: Final = RetryShare()
 LEAST_PROMPT: Final = 12
 """Characters below which a prompt may turn up in a log by chance."""
+
+
+def untested(struck: "Sequence[Calls]") -> Iterator[str]:
+    """A drill that strikes somebody whom nobody asks shows nothing."""
+    if struck and not any(each.before or each.during for each in struck):
+        names = ", ".join(each.label for each in struck)
+        yield f"nothing was tested: no request goes to {names}, which was struck; name another tier to strike"
 
 
 def lost(all_told: Sequence[Told]) -> Iterator[str]:

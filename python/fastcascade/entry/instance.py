@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Final
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakValueDictionary, ref
 
 from fastcascade.backends.backend import Backend
 from fastcascade.errors import ConfigError
@@ -42,10 +42,14 @@ class Door:
 
 
 _doors: Final[dict[int, tuple[object, Door]]] = {}
+_accounts: Final["WeakValueDictionary[bytes, Door]"] = WeakValueDictionary()
 
 
 def door_of(backend: Backend) -> Door:
-    """The one door of this very backend."""
+    """The one door of this backend: of all that ask the same model at the same place with the same key."""
+    account: bytes | None = getattr(backend, "account", None)
+    if account is not None:
+        return _accounts.setdefault(account, Door())
     key = id(backend)
     known = _doors.get(key)
     if known is not None and _same(known[0], backend):
@@ -159,6 +163,10 @@ class Instance:
 
 def instances_of(given: Sequence[Instance | Backend]) -> tuple[Instance, ...]:
     """Whom a pool is made of, each under a name of its own; who cannot be in one is refused."""
+    for each in given:
+        if not isinstance(each, Instance) and not hasattr(each, "complete"):
+            msg = f"a pool is made of instances and backends; {each!r} is neither"
+            raise ConfigError(msg)
     found = tuple(each if isinstance(each, Instance) else Instance(each) for each in given)
     for each in found:
         if each.pooled:

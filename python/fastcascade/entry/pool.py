@@ -92,6 +92,10 @@ class Pool:
         if timeout is not None and not timeout > 0:
             msg = f"a pool's timeout must be above zero, not {timeout!r}; None is no limit of its own"
             raise ConfigError(msg)
+        for part, kind in ((retry, Retry), (breaker, Breaker), (bulkhead, Bulkhead), (hedge, Hedge)):
+            _checked(part, kind)
+        _checked(None if outliers is AUTOMATIC else outliers, Outliers)
+        _checked(None if health is AUTOMATIC else health, Health)
         self.instances = instances_of(instances)
         first = self.instances[0].backend
         self.name = name or first.name
@@ -382,6 +386,12 @@ class Pool:
     def __repr__(self) -> str:
         """Show who is in it."""
         return f"Pool({', '.join(map(repr, self.instances))})"
+
+
+def _checked(part: object, kind: type) -> None:
+    if part is not None and not isinstance(part, kind):
+        msg = f"a pool's {kind.__name__.lower()} is a {kind.__name__}(...) or None, not {part!r}"
+        raise ConfigError(msg)
 
 
 def _sound(instance: Instance, now: float) -> bool:

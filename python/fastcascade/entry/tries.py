@@ -129,7 +129,8 @@ class Tries:
                 return instance, now
             if self.moving:  # nobody new: then one that was asked before, if the retry budget is for it
                 self.moving = False
-                pause = self._repeat(now)
+                failure = self.failed.failure if self.failed is not None else None
+                pause = self._repeat(now) if failure is not None and failure.kind in PASSING else None
                 if pause is None:
                     return self._given_up(now)
                 if pause > 0.0:

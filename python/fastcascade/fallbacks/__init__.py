@@ -1,7 +1,7 @@
 """Layer 5: what is done when the first way does not lead to an answer.
 
-Each is a link of a cascade's chain, `Cascade(..., fallbacks=[Retry(), Stale(), Static("...")])`, and works alone around
-any async function: `@Retry(times=2)`.
+Links of a cascade's chain, `Cascade(..., fallbacks=[Retry(), Stale(), Static("...")])`; `Hedge` and `Bulkhead` are
+given to a cascade or a pool by name. Each works alone around any async function: `@Retry(times=2)`.
 """
 
 from fastcascade.fallbacks.breaker import Breaker

@@ -40,6 +40,9 @@ class Chain:
     def of(cls, links: Sequence[Any]) -> "Chain":
         """Read a list; what could never be reached, or is there twice, is refused."""
         chain = cls()
+        if isinstance(links, LINKS):
+            msg = f"fallbacks is a list of links: fallbacks=[{links!r}]"
+            raise ConfigError(msg)
         for number, link in enumerate(links):
             if isinstance(link, Bulkhead):
                 raise ConfigError(

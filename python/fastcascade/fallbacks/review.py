@@ -33,6 +33,9 @@ class Review:
         self, desk: "ReviewDesk", *, when: Collection[str] = ("failed", "unsure"), reserve: float = 0.5
     ) -> None:
         """Check the settings."""
+        if not hasattr(desk, "submit"):
+            msg = f"Review: it takes a ReviewDesk(store), not {desk!r}"
+            raise ConfigError(msg)
         if unknown := set(when) - REASONS:
             msg = f"Review: when is made of {', '.join(sorted(REASONS))}; there is no {min(unknown)!r}"
             raise ConfigError(msg)

@@ -183,7 +183,7 @@ class Stale:
         self.max_items = max_items
         self.per = per
         self.shelf: Shelf[Kept] = Shelf(max_items)
-        self.again = RetryShare().allowance()  # refreshes after a failure are retries, and a share of the traffic too
+        self.again = RetryShare(share=0.01, reserve=2.0).allowance()  # beside the retries, so that both stay within 1.1
         left_out = NOT_THE_QUESTION | PER[per]
         self._fields = tuple(each.name for each in fields(Request) if each.name not in left_out)
 
@@ -195,6 +195,11 @@ class Stale:
     def keep(self, request: Request, reply: Reply, now: float, *, tier: str = "", score: float | None = None) -> None:
         """Keep a good answer."""
         self.shelf.keep(self.key(request), Kept(reply, now, tier, score), now)
+
+    def learn(self, review: Any) -> None:
+        """Keep what a person has answered, as the answer of a tier called review."""
+        if review.answer is not None:
+            self.keep(review.request, review.answer, monotonic(), tier="review")
 
     def joined(
         self, key: str, now: float, left: float | None
