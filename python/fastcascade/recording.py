@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "Replayer", "record", "replay"]
 
 NO_BOUNDS: Final = Budget(deadline=None)
+ROUNDING: Final = 1e-6
+"""Seconds that differences of clock readings may be off by."""
 CANCELLED: Final = Failure("cancelled", "not wanted any more")
 
 
@@ -206,7 +208,7 @@ class Replayer:
         took = held.ended - held.started
         tries = _moved(held, began)
         as_it_was = held.failure is not None and held.failure.kind == "timeout" and took <= (timeout or inf) + GRACE
-        if timeout is not None and took > timeout and not as_it_was:
+        if timeout is not None and took > timeout + ROUNDING and not as_it_was:
             return _timed_out(began, timeout)
         if held.failure is None:
             return Outcome(held.value, None, began, began + took, held.by, tries)
@@ -267,7 +269,7 @@ class Replayer:
         # The pieces of a stream that broke off came before it did: in time, if there was time for any.
         piece = following.value if following.failure is not None else None
         late = following.failure is not None and following.failure.kind == "timeout" and piece is None
-        if following.ended <= (until + GRACE if late else until):
+        if following.ended <= until + (GRACE if late else ROUNDING):
             failure = None if piece else following.failure
             found = Outcome(following.value, failure, began, following.ended, following.by, following.tries)
         else:
