@@ -111,7 +111,7 @@ class PowerOfTwo:
 
     That is the recent latency, times the calls under way and one. Calls under way weigh less on an instance of more
     weight than the other. While nothing is heard of an idle instance its latency is believed less and less (a half
-    after ten seconds, a tenth after ninety), so that a slow one gets a call now and then to show that it is well again.
+    after 7 seconds, a tenth after 23), so that a slow one gets a call now and then to show that it is well again.
 
     A newcomer is tried at once, with one call; more follow when that one is back. One whose first calls fail is taken
     to be as fast as the other, so that failing quickly earns it nothing.
