@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fastcascade.answers import Attempt, Ended
 from fastcascade.backends.failures import scrub
-from fastcascade.effects import Call, Cancel, Check, Effect, Handle, Outcome, Start, Wait
+from fastcascade.effects import NOT_WANTED, Call, Cancel, Effect, Handle, Outcome, Start, Wait, recalled
 from fastcascade.errors import Failure
 from fastcascade.examine import examine
 from fastcascade.fallbacks.hedge import Hedge
@@ -160,7 +160,7 @@ class Climb:
             return hedge.stagger(tier.quality)
         label, now = f"{call.label}/hedged", self.ledger.now
         if not self.ledger.counting:
-            outcome = yield Check(_nothing, label=label, inline=True)
+            outcome = yield recalled(label)
             wait: float | None = outcome.value if outcome.failure is None else None
             return wait
         wait = hedge.stagger(tier.quality, tier.latencies)
@@ -190,7 +190,7 @@ class Climb:
     def _stop(self, position: int, handle: Handle) -> Generator[Effect, Outcome, None]:
         self.ledger.tick((yield Cancel(handle)))
         tier = self.tiers[position]
-        unknown = Outcome(None, Failure("cancelled", "not wanted any more"), handle.started, self.ledger.now)
+        unknown = Outcome(None, NOT_WANTED, handle.started, self.ledger.now)
         self.ledger.charge(tier, handle.call, handle.outcome or unknown)
         self.tried.add(position)
         self._ended(position, handle.started, "cancelled", reason="another tier was good enough")
@@ -286,10 +286,6 @@ class Climb:
             )
         ):
             self.best = new
-
-
-def _nothing() -> None:
-    """Never called: a replay looks for what was recorded under the label."""
 
 
 def _worth(tier: Tier, score: float | None) -> float:

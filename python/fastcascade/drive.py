@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
 from fastcascade.answers import Answer
 from fastcascade.asking import checked, completed, failure_of, instant, is_cancelled, is_enough, opened, piece, reply_of
 from fastcascade.effects import (
+    NOT_WANTED,
     Call,
     Cancel,
     Check,
@@ -30,7 +31,7 @@ from fastcascade.effects import (
     Start,
     Wait,
 )
-from fastcascade.errors import BackendError, Failure
+from fastcascade.errors import BackendError
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.notices import log
 from fastcascade.patience import GRACE, Limit, asleep, stop, waited
@@ -41,7 +42,6 @@ __all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Outcome, T]
 
-CLOSED: Final = Failure("cancelled", "not wanted any more")
 
 _beside: set[asyncio.Task[Any]] = set()
 """Flows that run beside others: a loop by itself would forget them."""
@@ -303,7 +303,7 @@ class Driver:
         started = self.clock()
         await self._shut(closing.handle.task)
         ended = self.clock()
-        closing.handle.settle(Outcome(None, CLOSED, started, ended))
+        closing.handle.settle(Outcome(None, NOT_WANTED, started, ended))
         return Outcome(None, None, started, ended)
 
     def _begin(self, work: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
@@ -316,7 +316,7 @@ class Driver:
         """What came of a task. One that was cancelled may have been done just in time, or be cleaning up still."""
         if task.done() and not task.cancelled():
             return task.result()
-        return Outcome(None, Failure("cancelled", "not wanted any more"), started, self.clock())
+        return Outcome(None, NOT_WANTED, started, self.clock())
 
     async def _shut(self, stream: AsyncIterator[Any]) -> None:
         """Close a stream. What goes wrong with that is no matter of the request's."""
@@ -346,7 +346,7 @@ class Driver:
             for handle in list(self._open.values()):
                 started = self.clock()
                 await self._shut(handle.task)
-                handle.settle(Outcome(None, CLOSED, started, self.clock()))
+                handle.settle(Outcome(None, NOT_WANTED, started, self.clock()))
 
     _PERFORM: ClassVar[dict[type, Callable[[Any, Any], Coroutine[Any, Any, Outcome]]]] = {
         Call: _call,

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fastcascade.errors import Failure
 from fastcascade.signals import Signal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastcascade.messages import Delta, Request
 
 __all__ = [
+    "NOT_WANTED",
     "Call",
     "Cancel",
     "Check",
@@ -31,6 +32,7 @@ __all__ = [
     "Start",
     "Try",
     "Wait",
+    "recalled",
 ]
 
 
@@ -206,6 +208,18 @@ class Emit:
     """Give these pieces to the client, who has then seen them."""
 
     deltas: "tuple[Delta, ...]"
+
+
+NOT_WANTED: Final = Failure("cancelled", "not wanted any more")
+"""What a call comes to that was given up."""
+
+
+def recalled(label: str) -> Check:
+    """What was written down under a label: for replays, which find it there. Nothing is ever called."""
+    return Check(_nothing, label=label, inline=True)
+
+
+def _nothing() -> None: ...
 
 
 Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Sleep | Spawn | Open | Next | Close | Emit

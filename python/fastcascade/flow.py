@@ -1,7 +1,7 @@
 """The way of one request, from top to bottom. No I/O: it yields what it wants done and is sent what came of it.
 
-let in       within the limit of calls at once, or turned away
 look         the same was asked a moment ago, or is being asked now
+let in       within the limit of requests at once, or turned away
 enter        by what is visible
 climb        until the policy is content or the budget is spent
 fall back    what the chain has: a region, a stale answer, a person, at last a text that always works
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.answers import Answer, Entrance
 from fastcascade.ascent import Ascent
-from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn
+from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn, recalled
 from fastcascade.errors import ConfigError, NoAnswer
 from fastcascade.fallbacks.review import Review
 from fastcascade.fallbacks.stale import Flight, Found, Kept, Stale
@@ -79,7 +79,7 @@ class Run(Ascent):
             return (yield from self._answered())
         if self.replaying:
             for label in (WAITED, TURNED_AWAY):
-                outcome = yield Check(_nothing, label=label, inline=True)
+                outcome = yield recalled(label)
                 ledger.tick(outcome)
                 if outcome.failure is None and label == TURNED_AWAY:
                     return (yield from self._turned_away(outcome.value))
@@ -151,11 +151,11 @@ class Run(Ascent):
 
     def _looked_up(self) -> Generator[Effect, Outcome, Answer]:
         """What was found when it was recorded."""
-        self.ledger.tick((yield Check(_nothing, label=AWAITED, inline=True)))
-        outcome = yield Check(_nothing, label=FOUND, inline=True)
+        self.ledger.tick((yield recalled(AWAITED)))
+        outcome = yield recalled(FOUND)
         if isinstance(outcome.value, Found):
             return self._kept(outcome.value)
-        outcome = yield Check(_nothing, label=LATE, inline=True)
+        outcome = yield recalled(LATE)
         if outcome.failure is not None:
             return (yield from self._let_in())
         return (yield from self._fallen(self._made(Answer(None, self.request, degraded="deadline"))))
@@ -251,7 +251,7 @@ class Run(Ascent):
     def _aged(self, stale: Stale, answer: Answer, *, turned_away: bool) -> Generator[Effect, Outcome, Answer]:
         """The last good answer, if it is not too old; it is asked for again behind the caller."""
         if self.replaying:
-            outcome = yield Check(_nothing, label=STALE, inline=True)
+            outcome = yield recalled(STALE)
             found = outcome.value if isinstance(outcome.value, Found) else None
         else:
             key = self._key(stale) or ""

@@ -21,6 +21,7 @@ from fastcascade.answers import Answer, Entrance
 from fastcascade.asking import is_enough
 from fastcascade.drive import Driver
 from fastcascade.effects import (
+    NOT_WANTED,
     Call,
     Cancel,
     Check,
@@ -54,7 +55,6 @@ __all__ = ["Recording", "Replayer", "record", "replay"]
 NO_BOUNDS: Final = Budget(deadline=None)
 ROUNDING: Final = 1e-6
 """Seconds that differences of clock readings may be off by."""
-CANCELLED: Final = Failure("cancelled", "not wanted any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Replayer:
     def _stopped(self, handle: Handle) -> Outcome:
         coming = self._coming(handle.call, handle.started)
         late = coming.ended > self.now
-        handle.outcome = Outcome(None, CANCELLED, handle.started, self.now) if late else coming
+        handle.outcome = Outcome(None, NOT_WANTED, handle.started, self.now) if late else coming
         return self._instant(None)
 
     def _instant(self, value: Any) -> Outcome:
@@ -217,7 +217,7 @@ class Replayer:
     def _coming(self, call: Call, began: float) -> Outcome:
         """As `_lasting`; but one that was cancelled when it was recorded was still under way, and comes last."""
         coming = self._lasting(call.label, call.timeout, began)
-        if self._found(call.label).failure == CANCELLED:
+        if self._found(call.label).failure == NOT_WANTED:
             coming.ended = inf
         return coming
 
@@ -233,7 +233,7 @@ class Replayer:
             together = count < len(calls) and coming[order[count]].ended <= self.now
             if count < len(calls) and not together and enough is not None and is_enough(enough, outcomes):
                 break
-        cancelled = Outcome(None, CANCELLED, began, self.now)
+        cancelled = Outcome(None, NOT_WANTED, began, self.now)
         return Outcome([each or cancelled for each in outcomes], None, began, self.now)
 
     def _waited(self, handles: tuple[Handle, ...], timeout: float | None) -> Outcome:

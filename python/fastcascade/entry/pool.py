@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, cast
 from weakref import ReferenceType, ref
 
 from fastcascade.backends.backend import Backend
-from fastcascade.effects import Call, Effect, Handle, Outcome, Spawn
+from fastcascade.effects import NOT_WANTED, Call, Effect, Handle, Outcome, Spawn
 from fastcascade.entry.balance import Balancer, PowerOfTwo
 from fastcascade.entry.health import Health
 from fastcascade.entry.instance import Instance, instances_of
@@ -41,7 +41,6 @@ DEFAULT_BREAKER: Final = Breaker()
 PASSED_ON: Final = ("cost", "price", "free", "base_url", "provider", "listed", "remote")
 """What others look for on a backend, to see what it can do and what it costs."""
 AUTOMATIC: Final = cast("Any", object())
-NOT_WANTED: Final = Failure("cancelled", "not wanted any more")
 BLAMELESS: Final[frozenset[FailureKind]] = frozenset({"cancelled", "full", "unavailable", "unsupported", "budget"})
 """Failures that say nothing about the instance."""
 IN_A_ROW: Final = 3

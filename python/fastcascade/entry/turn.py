@@ -4,7 +4,7 @@ from collections.abc import Generator
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from fastcascade.effects import Call, Cancel, Effect, Handle, Outcome, Sleep, Start, Try, Wait
+from fastcascade.effects import NOT_WANTED, Call, Cancel, Effect, Handle, Outcome, Sleep, Start, Try, Wait
 from fastcascade.errors import Failure
 from fastcascade.notices import notify
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn", "asked", "entered"]
 
-CANCELLED: Final = Failure("cancelled", "not wanted any more")
 LOST: Final = Failure("cancelled", "the other of two calls was faster")
 
 
@@ -49,7 +48,7 @@ class Turn:
 
     def drop(self) -> None:
         """It was given up with the whole request: nothing is learned from it."""
-        self.end(Outcome(None, CANCELLED, self.now, self.now))
+        self.end(Outcome(None, NOT_WANTED, self.now, self.now))
 
 
 def entered(tries: "Tries", instance: "Instance", now: float) -> Generator[Effect, Outcome, Turn | Outcome | float]:
