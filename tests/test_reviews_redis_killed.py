@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KILLS: Final = int(os.environ.get("FASTCASCADE_KILLS", "24"))
 SUBMITTERS: Final = 4
 REVIEWERS: Final = 4
+PATIENCE: Final = 60.0
 LEASE: Final = 0.2
 """Short, so that reviews whose claim was acknowledged by a dead server come back."""
 
@@ -96,11 +97,19 @@ class Shift:
         counts = await self.store.counts()
         return bool(counts.waiting + counts.claimed)
 
+    async def in_time(self) -> None:
+        """Fail where what is left is never answered, which would otherwise go on without end."""
+        end = asyncio.get_running_loop().time() + PATIENCE
+        while await self.left():
+            assert asyncio.get_running_loop().time() < end, await self.store.counts()
+            await asyncio.sleep(LEASE)
+
     async def kill(self, server: RedisServer, draw: random.Random) -> None:
         """Let some work be done, and kill the server wherever it is; then have it begin again."""
         target = self.told + draw.randrange(1, 40)
-        while self.told < target:  # noqa: ASYNC110 - others count
-            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while self.told < target:  # noqa: ASYNC110 - others count
+                await asyncio.sleep(0)
         for _ in range(draw.randrange(60)):
             await asyncio.sleep(0)
         self.up.clear()
@@ -123,6 +132,7 @@ def test_what_was_acknowledged_outlives_a_killed_server() -> None:
             for _ in range(KILLS):
                 await shift.kill(server, draw)
             shift.over = True
+            tasks.create_task(shift.in_time())
         await check(shift)
         await shift.store.aclose()
 
@@ -206,6 +216,62 @@ def test_a_file_cut_short_holds_a_past_of_the_store() -> None:
                 assert found in pasts
                 if share == 1.0:
                     assert found == pasts[-1]
+        finally:
+            shutil.rmtree(saved)
+
+
+def test_a_change_that_a_dead_server_began_is_put_right() -> None:
+    """What a cut file leaves of a change comes to life when it is read again; the next who calls puts it right."""
+
+    async def add(server: RedisServer, ticket: str) -> None:
+        store = RedisReviews(server.url)
+        await store.add(review(ticket, 50.0))
+        await store.aclose()
+
+    async def look(server: RedisServer) -> None:
+        store = RedisReviews(server.url)
+        found = await store.listed()
+        tickets = [each.id for each in found]
+        assert len(set(tickets)) == len(tickets)
+        states = Counter(each.state for each in found)
+        counts = await store.counts()
+        assert states == +Counter(
+            waiting=counts.waiting, claimed=counts.claimed, answered=counts.answered, expired=counts.expired
+        )
+        for state in states:
+            assert {each.id for each in await store.listed(state)} == {e.id for e in found if e.state == state}
+        for each in found:
+            if each.state in {"waiting", "claimed"}:
+                held = await store.claim("dan", 1000.0, 5.0)
+                assert held is not None
+                assert await store.answer(held.id, held.lease, Reply("yes"), 1001.0) == "done"
+        assert not (counts := await store.counts()).waiting
+        assert not counts.claimed
+        assert len(await store.due_callbacks(2000.0, 5.0, 100)) == counts.uncalled
+        assert await store.claim("dan", 3000.0, 5.0) is None
+        await store.aclose()
+
+    with redis_server() as server:
+        asyncio.run(history(RedisReviews(server.url)))
+        server.kill()
+        saved = server.folder.with_name(f"{server.folder.name}-saved")
+        shutil.copytree(server.folder, saved)
+        try:
+            whole = file_of(saved).read_bytes()
+            draw = random.Random(5)
+            for _ in range(16):
+                begun = whole.rindex(b"MULTI", 0, draw.randrange(len(whole) // 4, len(whole)))
+                ends = whole.index(b"EXEC", begun)
+                shutil.rmtree(server.folder)
+                shutil.copytree(saved, server.folder)
+                os.truncate(file_of(server.folder), draw.randrange(begun + 40, ends))
+                for ticket in ("next", "last"):
+                    server.start()
+                    asyncio.run(add(server, ticket))
+                    server.kill()
+                server.start()
+                asyncio.run(look(server))
+                server.kill()
         finally:
             shutil.rmtree(saved)
 

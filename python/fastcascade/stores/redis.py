@@ -38,7 +38,8 @@ class RedisReviews:
     What `add` and `answer` have returned is as safe as the server makes it: `appendonly yes` and `appendfsync always`
     keep it through a crash of the machine; `everysec`, Redis's own default for the file, may lose the last second, and
     so may a replica that takes over. `maxmemory-policy` has to be `noeviction` or one of the `volatile` ones. The
-    server is asked once how it is set.
+    server is asked how it is set when it is first used and when it was lost, and once in each of its runs the orders
+    are gone over: it may have died in the middle of writing a change.
 
     Times come from the caller. Where clocks differ, a lease lapses by the clock of whoever claims next: one that is
     ahead by more than what is left of a lease takes the review, and the first reviewer's answer is `lapsed`. Likewise
@@ -53,7 +54,7 @@ class RedisReviews:
         timeout: seconds for one operation, after which it is a `StoreError`.
         connections: the most that each event loop opens; others wait their turn, within their time.
         durable: what to do about a server that is set to lose reviews: "warn" is a notice, "require" a `StoreError`
-            for everything, "trust" is not to ask.
+            for everything, "trust" is not to ask how it is set.
         client: makes a client of `redis.asyncio` that decodes nothing, for clusters and sentinels; the URL is then only
             a name, and such a client has retries of its own.
     """
@@ -87,7 +88,7 @@ class RedisReviews:
         self._where = where = where_of(url)
         self.prefix = prefix
         self._durable = durable
-        self._checked = durable == "trust"
+        self._checked = False
         made = client or factory_of(url, timeout, connections)
         keys = [f"{{{prefix}}}:{name}".encode("utf-8", "surrogatepass") for name in scripts.KEYS]
         self._links: PerLoop[Link] = PerLoop(lambda: Link(made(), where, keys, timeout), Link.aclose)
@@ -202,20 +203,31 @@ class RedisReviews:
 
     async def _link(self) -> "Link":
         link = self._links.get()
-        if not self._checked:
+        if not self._checked or link.lost:
             async with link.checking:
-                if not self._checked:
+                if not self._checked or link.lost:
                     await self._check(link)
         return link
 
     async def _check(self, link: "Link") -> None:
-        risk = await link.risk()
+        risk = "" if self._durable == "trust" else await link.risk()
         if risk and self._durable == "require":
             msg = f"redis at {self._where} may lose reviews: {risk}"
             raise StoreError(msg)
+        link.lost = False  # before the mending: the server may be lost again on the way
+        if mended := await self._mended(link):
+            what = f"{mended} entries were put right: the server died in the middle of writing"
+            notify("at risk", f"redis at {self._where}", what)
         self._checked = True
         if risk:
             notify("at risk", f"redis at {self._where}", f"reviews may be lost: {risk}")
+
+    async def _mended(self, link: "Link") -> int:
+        try:
+            return await link.mend()
+        except StoreError:
+            link.lost = True
+            raise
 
     def _json(self, text: bytes) -> Any:
         try:

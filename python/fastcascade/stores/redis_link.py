@@ -13,7 +13,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 
 from fastcascade.errors import ConfigError, StoreError
-from fastcascade.stores.redis_scripts import Script
+from fastcascade.stores.redis_scripts import MEND, MENDED, ORDERS, Script
 
 __all__ = ["Link", "factory_of", "text_of", "where_of"]
 
@@ -90,6 +90,7 @@ class Link:
         """Take a client of redis-py's, which connects when it is first used."""
         self.client = client
         self.checking = Lock()
+        self.lost = False
         self._where = where
         self._keys = keys
         self._seconds = seconds
@@ -117,6 +118,8 @@ class Link:
         except (TimeoutError, exceptions.TimeoutError):
             self._fail(f"has not replied within {self._seconds:g} s{UNSURE}")
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError, EOFError) as error:
+            # A server that was gone may have come back with less than it said it had.
+            self.lost = self.lost or not isinstance(error, exceptions.ResponseError)
             self._fail(_told(error))
 
     async def risk(self) -> str:
@@ -127,6 +130,29 @@ class Link:
         }
         config = await self._setting(lambda: self.client.config_get("appendfsync"))
         return "; ".join(_risks(info, config))
+
+    async def mend(self) -> int:
+        """Put right what a server that died in the middle of writing made of the orders; how much that was.
+
+        Redis and Valkey cut a file that ends in the middle of a change behind its last whole command, and so leave the
+        beginning of a transaction that never ends: when the file is read the next time, that beginning is carried
+        out with the change that follows it. So the orders are gone over once in each run of the server.
+        """
+        told = await self._setting(lambda: self.client.info("server"))
+        run = told.get("run_id") or told.get("server_run_id") or ""
+        if run and await self.run(MENDED, "") == run.encode():
+            return 0
+        mended = 0
+        for name in ORDERS:
+            cursor: bytes = b"0"
+            while True:
+                cursor, some = await self.run(MEND, name, cursor)
+                mended += some
+                if cursor == b"0":
+                    break
+        if run:
+            await self.run(MENDED, run)
+        return mended
 
     async def _setting(self, asking: Callable[[], Any]) -> dict[str, str]:
         """What the server says of itself; nothing where it does not let us ask."""

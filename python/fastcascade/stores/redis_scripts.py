@@ -20,6 +20,9 @@ __all__ = [
     "GET",
     "KEYS",
     "LISTED",
+    "MEND",
+    "MENDED",
+    "ORDERS",
     "PURGE",
     "RELEASE",
     "RENEW",
@@ -40,6 +43,7 @@ KEYS: Final = {
     "claimed": "zset",
     "answered": "zset",
     "expired": "zset",
+    "mended": "string",  # the run of the server in which the orders were last gone over
     "news": "stream",  # what happened to which review, so that those who wait for it are woken
 }
 
@@ -172,6 +176,61 @@ return shown(id)
 """)
 
 GET: Final = Script("return shown(ARGV[1])")
+
+ORDERS: Final = ("states", "all", "waiting", "claimed", "answered", "expired", "open", "leased", "calls", "done")
+"""What `MEND` goes through, in this order."""
+
+MENDED: Final = Script("""
+if ARGV[1] == '' then return redis.call('GET', key.mended) end
+redis.call('SET', key.mended, ARGV[1])
+""")
+
+MEND: Final = Script(f"""
+local name, cursor = ARGV[1], ARGV[2]
+local mended = 0
+local function put(list, score, member)
+  if redis.call('ZSCORE', key[list], member) then return end
+  mended = mended + redis.call('ZADD', key[list], score, member)
+end
+local function drop(list, member) mended = mended + redis.call('ZREM', key[list], member) end
+
+-- What is written last is what stands, so the state decides, and a record is in every order that goes with it.
+local function place(id, at)
+  local turn = by_turn(id, at)
+  put('all', 0, by_age(id, at))
+  put(at.state, 0, by_age(id, at))
+  if at.state == 'waiting' then
+    put('open', 0, by_due(id, at))
+  elseif at.state == 'claimed' then
+    if not redis.call('ZSCORE', key.open, by_due(id, at)) then put('leased', at.till, id) end
+  elseif not redis.call('ZSCORE', key.done, turn) then
+    put((at.callback and not at.called) and 'calls' or 'done', at.ended, turn)
+  end
+end
+
+local function belongs(list, member, id, at)
+  local ended = at.state == 'answered' or at.state == 'expired'
+  if list == 'open' then return not ended and by_due(id, at) == member end
+  if list == 'leased' then return at.state == 'claimed' end
+  if list == 'done' then return ended and by_turn(id, at) == member end
+  if list == 'calls' then return ended and by_turn(id, at) == member and not redis.call('ZSCORE', key.done, member) end
+  return by_age(id, at) == member and (list == 'all' or list == at.state)
+end
+
+local from = {{open = {DUE}, leased = 1, done = {TURN}, calls = {TURN}}}
+local page = redis.call(name == 'states' and 'HSCAN' or 'ZSCAN', key[name], cursor, 'COUNT', 200)
+for spot = 1, #page[2], 2 do
+  local member = page[2][spot]
+  local id = name == 'states' and member or member:sub(from[name] or {AGE})
+  local at = peek(id)
+  if name == 'states' then
+    if at then place(id, at) end
+  elseif at == nil or (at and not belongs(name, member, id, at)) then
+    drop(name, member)
+  end
+end
+return {{page[1], mended}}
+""")
 
 CLAIM: Final = Script(f"""
 local now, till, reviewer, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
