@@ -27,10 +27,12 @@ NoticeKind: TypeAlias = Literal[
     "store off",  # a store cannot be reached
     "at risk",  # a store may lose what it has taken
     "review",  # reviews wait too long
+    "quality",  # answers that were accepted are worse than was promised
+    "escalation",  # the escalation rate drifts, or is above a line
     "drill",  # a drill began, ended, or found a fault
 ]
 
-LOUD: Final = frozenset({"model gone", "auth failed", "died", "store off"})
+LOUD: Final = frozenset({"model gone", "auth failed", "died", "store off", "quality"})
 EVERY: Final = 60.0
 """Seconds between two lines in the log of the same kind about the same thing."""
 MOST: Final = 1_000

@@ -11,9 +11,10 @@ from typing import NoReturn, Protocol
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
-from fastcascade.cli import bench, demo, drill
+from fastcascade.cli import admit, bench, calibrate, compare, demo, drill, estimate, evaluate, record
 from fastcascade.cli.report import warn
 from fastcascade.cli.routefile import FileError
+from fastcascade.errors import ConfigError, StoreError
 
 __all__ = ["main"]
 
@@ -35,7 +36,21 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {"demo": demo, "bench": bench, "drill": drill}
+COMMANDS: dict[str, Command] = {
+    "demo": demo,
+    "bench": bench,
+    "drill": drill,
+    "record": record,
+    "evaluate": evaluate,
+    "calibrate": calibrate,
+    "admit": admit,
+    "compare": compare,
+    "estimate": estimate,
+}
+
+
+NUMERIC = frozenset({"numpy", "scipy"})
+"""What the commands that work with figures load when they are run."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,11 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        code = COMMANDS[args.command].execute(args)
+        code = _executed(COMMANDS[args.command], args)
         sys.stdout.flush()
-    except FileError as error:
-        warn(str(error))
-        return 2
     except BrokenPipeError:
         # Python flushes once more at its end, and would complain of the same pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +81,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _executed(command: Command, args: argparse.Namespace) -> int:
+    """Do it, and say what the user must change where it cannot be done."""
+    try:
+        return command.execute(args)
+    except (FileError, ConfigError, StoreError) as error:
+        warn(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in NUMERIC:
+            raise
+        warn(f"this needs {error.name}: pip install 'fastcascade[evals]'")
+    return 2
 
 
 def _unknown(command: str) -> int:

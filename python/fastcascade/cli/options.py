@@ -3,7 +3,7 @@
 import argparse
 import math
 
-__all__ = ["count", "seconds"]
+__all__ = ["count", "seconds", "share"]
 
 
 def seconds(text: str) -> float:
@@ -22,3 +22,14 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
     return int(text)
+
+
+def share(text: str) -> float:
+    """A share above 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share between 0 and 1")
+    return value

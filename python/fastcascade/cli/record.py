@@ -1,0 +1,115 @@
+"""`fastcascade record`: ask every tier every case, once, and keep what they say."""
+
+import argparse
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Final
+
+from fastcascade.cli.options import count
+from fastcascade.cli.report import warn
+from fastcascade.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from fastcascade.evals.recorder import Recorded
+
+__all__ = ["SUMMARY", "add_arguments", "execute"]
+
+SUMMARY = "ask every tier every case, once, and keep replies, signals, costs and grades"
+EPILOG = """\
+The file can be given again, after whatever ended the run: what it holds is not asked again, and calls that
+failed are. Another cascade or another question is recorded anew; another truth or grader is graded anew from the
+replies that are there. Thresholds, calibrations, policies and fallbacks change nothing of a recording.
+
+It ends with 0 when all cases are there, 1 where calls have failed, 2 for what you must change, 3 when the cap is
+reached, 130 when it was interrupted: the calls under way are waited for, unless it is interrupted once more.
+"""
+FAILED: Final = 1
+CAPPED: Final = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's configuration, such as cascade.toml")
+    parser.add_argument("cases", metavar="CASES", help="what is asked, as JSONL or CSV")
+    parser.add_argument("--to", required=True, metavar="FILE", help="where it is kept, such as run.db")
+    parser.add_argument("--cap-usd", type=_dollars, metavar="N",
+                        help="dollars the file may cost in all, earlier runs among it (default: no bound)")  # fmt: skip
+    parser.add_argument("--concurrency", type=count, default=4, metavar="N", help="calls at once (default: 4)")
+    parser.add_argument("--per-minute", type=count, metavar="N", help="calls a minute (default: no bound)")
+    parser.add_argument("--grader", metavar="NAME",
+                        help="how replies are graded, such as numeric, where a case does not say how")  # fmt: skip
+    parser.add_argument("--judge", metavar="TIER", help="the tier whose model the grader 'judged' asks")
+    parser.add_argument("--trust", action="store_true", help="run code that a case names as its grader")
+    parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Record, and say how far it got."""
+    try:
+        recorded = _recorded(args)
+    except (ConfigError, StoreError) as error:
+        warn(str(error))
+        return 2
+    except KeyboardInterrupt:
+        warn(f"interrupted: give {args.to} again to go on")
+        raise
+    print(json.dumps(recorded.document(), indent=1, allow_nan=False) if args.json else recorded)
+    if recorded.left:
+        return CAPPED
+    return FAILED if recorded.failed else 0
+
+
+def _recorded(args: argparse.Namespace) -> "Recorded":
+    import asyncio  # noqa: PLC0415 - only where it is wanted, as what follows
+
+    from fastcascade import config  # noqa: PLC0415
+    from fastcascade.evals.cases import load_cases  # noqa: PLC0415
+    from fastcascade.evals.graders import grader_of  # noqa: PLC0415
+    from fastcascade.evals.progress import Progress  # noqa: PLC0415
+    from fastcascade.evals.recorder import Recorder, version_of  # noqa: PLC0415
+    from fastcascade.evals.runs import Runs  # noqa: PLC0415
+
+    cascade, cases = config.load(args.cascade), load_cases(args.cases)
+    if args.judge and args.judge not in cascade.places:
+        raise ConfigError(f"--judge: there is no tier {args.judge!r}; there are: {', '.join(cascade.places)}")
+    judge = cascade.tiers[cascade.places[args.judge]].backend if args.judge else None
+    grader = grader_of(args.grader, judge=judge) if args.grader else None
+    progress = Progress(sys.stderr)
+
+    async def work(runs: Runs) -> "Recorded":
+        recorder = Recorder(
+            cascade,
+            runs,
+            version=version_of(args.cascade),
+            grader=grader,
+            named=args.grader or "",
+            judge=judge,
+            trust=args.trust,
+            cap_usd=args.cap_usd,
+            concurrency=args.concurrency,
+            per_minute=args.per_minute,
+            progress=progress,
+        )
+        try:
+            return await recorder.run(cases)
+        finally:
+            await cascade.aclose()
+
+    try:
+        with Runs(args.to, make=True) as runs:
+            return asyncio.run(work(runs))
+    finally:
+        progress.end()
+
+
+def _dollars(text: str) -> float:
+    """A sum above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no sum of dollars above 0")
+    return value

@@ -1,0 +1,60 @@
+"""What a cascade would have answered to recorded cases, with its thresholds as they are now: no calls are made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastcascade.errors import ConfigError, NoAnswer
+from fastcascade.recording import replay
+
+if TYPE_CHECKING:
+    from fastcascade.cascade import Cascade
+    from fastcascade.evals.cases import Case
+    from fastcascade.evals.runs import Runs
+
+__all__ = ["Decision", "decided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What came of a case: which tier answered, how right it was, and what the way there took.
+
+    A case that no tier answered is wrong, and `tier` is empty. `grade` is None where the answer could not be graded.
+    """
+
+    tier: str
+    grade: float | None
+    usd: float
+    seconds: float
+
+
+def decided(
+    cascade: "Cascade", version: str, cases: Sequence["Case"], runs: "Runs", name: str | Path = "the cascade"
+) -> dict[str, Decision]:
+    """Put recorded cases through a cascade, by their ids.
+
+    Args:
+        cascade: with the thresholds, calibrations and policy to try.
+        version: of its file, as `version_of` tells.
+        cases: which; all must be in the recording.
+        runs: the recording.
+        name: what to call the cascade where cases are missing.
+    """
+    listing = runs.listing(version, [tier.name for tier in cascade.rungs], cases)
+    missing = sum(not each.recorded for each in listing.cases)
+    if missing:
+        msg = f"{missing} of {len(cases)} cases are not in {runs.path} as {name} asks them"
+        raise ConfigError(f"{msg}: fastcascade record {name} CASES --to {runs.path}")
+    rows = {case.id: listed.seq for case, listed in zip(cases, listing.cases, strict=True)}
+    found = {}
+    for case, recording in runs.recordings():
+        try:
+            answer = replay(cascade, recording)
+        except NoAnswer as error:
+            answer = error.answer
+        place = cascade.places.get(answer.tier)
+        grade = 0.0 if place is None else runs.tiers(listing.cascade, rows[case])[place].grade
+        grade = None if grade is None else max(0.0, grade)
+        found[case] = Decision(answer.tier if place is not None else "", grade, answer.known_cost_usd, answer.latency)
+    return found

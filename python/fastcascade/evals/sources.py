@@ -1,0 +1,50 @@
+"""Where outcomes come from: a recording, or a table that somebody else made."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fastcascade.errors import ConfigError
+from fastcascade.evals.outcomes import Outcomes
+
+__all__ = ["outcomes_of"]
+
+SQLITE: Final = b"SQLite format 3\0"
+
+
+def outcomes_of(path: str | Path, cheap: int | str = 0, dear: int | str = -1) -> Outcomes:
+    """Read the file of a recording, or a CSV file in the schema of `Outcomes`.
+
+    Args:
+        path: the file; which of the two it is shows in how it begins.
+        cheap: which tier of a recording is the cheap one, by place or name.
+        dear: which is the dear one.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            recorded = file.read(len(SQLITE)) == SQLITE
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    return _recorded(path, cheap, dear) if recorded else Outcomes.load(path)
+
+
+def _recorded(path: Path, cheap: int | str, dear: int | str) -> Outcomes:
+    from fastcascade.evals.runs import Runs  # noqa: PLC0415 - loads what a table does not need
+
+    with Runs(path) as runs:
+        held = runs.table(cheap, dear)
+    if not held["ids"]:
+        why = ", ".join(f"{count} {reason}" for reason, count in held["left_out"].items() if count)
+        raise ConfigError(f"{path} has no case that both tiers answered and that was graded: {why}")
+    floats = {name: np.array(held[name], dtype=float) for name in ("cheap", "dear", "cheap_cost", "dear_cost")}
+    texts = {name: np.array(held[name], dtype=object) for name in ("slices", "prompts", "ids")}
+    return Outcomes(
+        **floats,
+        **texts,
+        signals={name: np.array(each, dtype=float) for name, each in held["signals"].items()},
+        sense=held["sense"],
+        weights=np.array(held["weights"], dtype=float),
+        name=str(path),
+    )
