@@ -12,8 +12,8 @@ from scipy import stats
 
 from fastcascade import ConfigError
 from fastcascade.evals.bounds import margin_p
-from fastcascade.evals.compare import Comparison, compare, judge
 from fastcascade.evals.compare_report import junit, markdown, text
+from fastcascade.evals.comparison import Comparison, compare, judge
 from fastcascade.evals.outcomes import Floats
 from fastcascade.evals.paired import Pairs, exact_p, holm
 

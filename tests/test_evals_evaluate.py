@@ -12,7 +12,7 @@ import pytest
 from fastcascade.cli import evaluate as command
 from fastcascade.errors import ConfigError
 from fastcascade.evals.bootstrap import resampled
-from fastcascade.evals.evaluate import KEYS, Evaluation, evaluate
+from fastcascade.evals.evaluation import KEYS, Evaluation, evaluate
 from fastcascade.evals.outcomes import Outcomes
 from fastcascade.evals.strategies import STRATEGIES
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastcascade.errors import ConfigError
-from fastcascade.evals.guarantee import Guarantee, guarantee, selective
 from fastcascade.evals.outcomes import Floats
+from fastcascade.evals.promises import Guarantee, guarantee, selective
 from fastcascade.evals.trial import Steps
 
 DELTA = 0.05

@@ -46,7 +46,7 @@ def execute(args: argparse.Namespace) -> int:
     from datetime import UTC, datetime  # noqa: PLC0415 - only where it is wanted, as what follows
 
     from fastcascade.evals.curves import calibrated, fit_isotonic, fit_platt, origin, through  # noqa: PLC0415
-    from fastcascade.evals.guarantee import guarantee  # noqa: PLC0415
+    from fastcascade.evals.promises import guarantee  # noqa: PLC0415
     from fastcascade.evals.sources import outcomes_of  # noqa: PLC0415
     from fastcascade.gates.calibration import dump  # noqa: PLC0415
 

@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Replay both, compare, and print."""
     from fastcascade.evals.cases import load_cases  # noqa: PLC0415 - only where it is wanted, as what follows
-    from fastcascade.evals.compare import compare  # noqa: PLC0415
     from fastcascade.evals.compare_report import junit, markdown, text  # noqa: PLC0415
+    from fastcascade.evals.comparison import compare  # noqa: PLC0415
 
     cases = load_cases(args.cases)
     old = _decided(args.old, cases, args.run)

@@ -8,7 +8,7 @@ from fastcascade.cli.report import table, warn
 from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fastcascade.evals.evaluate import Evaluation
+    from fastcascade.evals.evaluation import Evaluation
 
 __all__ = ["SUMMARY", "add_arguments", "execute"]
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Evaluate, and print."""
     try:
-        from fastcascade.evals.evaluate import evaluate  # noqa: PLC0415 - it brings numpy
+        from fastcascade.evals.evaluation import evaluate  # noqa: PLC0415 - it brings numpy
         from fastcascade.evals.outcomes import Outcomes  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         if error.name not in ("numpy", "scipy"):

@@ -26,7 +26,7 @@ from fastcascade.errors import ConfigError
 from fastcascade.evals.drift import LINES, EscalationWatch, Status
 from fastcascade.evals.live_bounds import BETS
 from fastcascade.evals.purse import VERSION, Purse, same, settled, within
-from fastcascade.evals.suggest import Suggestion, suggest
+from fastcascade.evals.suggestions import Suggestion, suggest
 from fastcascade.notices import notify
 
 __all__ = ["LINES", "EscalationWatch", "QualityAlarm", "QualityAlarms", "Status", "Suggestion", "suggest"]

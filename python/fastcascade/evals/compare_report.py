@@ -8,7 +8,7 @@ import re
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from fastcascade.evals.compare import OVERALL, Change, Comparison, Flip, Row
+from fastcascade.evals.comparison import OVERALL, Change, Comparison, Flip, Row
 
 __all__ = ["junit", "markdown", "text"]
 
