@@ -1,6 +1,7 @@
 """What all tests share: the public data, the cache's policies, and how hypothesis runs."""
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import fastcascade
 # The machines that run this are shared and slow at times; no test is about time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("suite")
+
+# A shell's background jobs are started with Ctrl-C ignored, which what they start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def policies() -> list[str]:
