@@ -30,6 +30,8 @@ __all__ = ["Evaluation", "Row", "evaluate"]
 
 DECISIONS: Final = 30_000
 """Folds are dealt anew until so many decisions are there: the more cases, the less does the deal matter."""
+OF_WORDS: Final = 10_000
+"""The same where prompts are read, which takes far longer."""
 FEWEST: Final = 10
 MOST_MORE: Final = 10_000_000
 LEAST: Final = 0.01
@@ -114,7 +116,8 @@ def evaluate(  # noqa: PLR0917 - each has a default, and the order is the comman
     sight = see(outcomes)
     wanted = tuple(dict.fromkeys((strategy, *STRATEGIES)))
     tallies = {each: _Tally(outcomes) for each in wanted}
-    for _ in range(max(1, min(repeats, DECISIONS // len(outcomes)))):
+    enough = DECISIONS if outcomes.prompts is None else OF_WORDS
+    for _ in range(max(1, min(repeats, enough // len(outcomes)))):
         fold = fold_of(len(outcomes), folds, rng)
         for each in range(folds):
             inside, outside = np.flatnonzero(fold != each), np.flatnonzero(fold == each)

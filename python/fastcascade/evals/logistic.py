@@ -129,5 +129,5 @@ def _lbfgs(matrix: csr_array, right: Floats, weight: Floats, penalty: float, beg
         slope = np.append(turned @ error + penalty * at[:-1], error.sum())
         return _value(line, right, weight, at[:-1], penalty), slope
 
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-6})
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": 40, "ftol": 1e-5})
     return cast("Floats", found.x)

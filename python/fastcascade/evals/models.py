@@ -63,7 +63,9 @@ class Models:
         weight = outcomes.weight / outcomes.weight.mean()
         if penalties is None:
             cheap = pick_penalty(matrix, outcomes.cheap, weight, fold)
-            penalties = cheap, pick_penalty(matrix, outcomes.dear, weight, fold)
+            # Of words the penalty hardly depends on the target, and finding it is most of the time.
+            dense = isinstance(matrix, np.ndarray)
+            penalties = cheap, pick_penalty(matrix, outcomes.dear, weight, fold) if dense else cheap
         self.penalties = penalties
         self._cheap = fit(matrix, outcomes.cheap, weight, penalties[0])
         self._dear = fit(matrix, outcomes.dear, weight, penalties[1])
