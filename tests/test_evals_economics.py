@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from math import inf, isclose, nan
+from math import comb, inf, isclose, nan
 from typing import Any
 
 import pytest
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from fastcascade.cli.demo_intervals import exact, saving
+from fastcascade.cli.demo_intervals import saving
 from fastcascade.errors import ConfigError
 from fastcascade.evals.economics import INSTRUCTIONS, VERDICT, Estimate, Workload, estimate
 from fastcascade.evals.economics_account import percent, usd
-from fastcascade.evals.economics_rate import rate_interval
 from fastcascade.evals.economics_worked import ROUND, STATED, WORKED, climb, split, worked_document
+from fastcascade.evals.live_bounds import exact
 from fastcascade.messages import Usage
 from fastcascade.prices import Price, PriceSheet
 
@@ -118,16 +118,17 @@ def test_the_interval_of_a_saving_is_that_of_its_rate(load: Workload, count: int
 )
 def test_the_interval_of_a_rate_is_exact(count: int, n: int) -> None:
     """It is that of Clopper and Pearson, for few cases and a million."""
-    found = rate_interval(count, n)
+    found = exact(count, n)
     known = binomtest(count, n).proportion_ci() if n else (0.0, 1.0)
     assert found == pytest.approx(tuple(known), rel=1e-5, abs=1e-12)
-    if n <= 1_000:
-        assert found == pytest.approx(exact(count, n), abs=1e-9)
+    if count and n <= 30:  # by the definition: at the lower end, so many or more are as seldom as said
+        low = found[0]
+        assert sum(comb(n, k) * low**k * (1 - low) ** (n - k) for k in range(count, n + 1)) == pytest.approx(0.025)
 
 
 def test_a_wider_confidence_is_a_wider_interval() -> None:
     """99 % takes more room than 95 %, around the same share."""
-    (low, high), (lower, higher) = rate_interval(6, 30), rate_interval(6, 30, 0.99)
+    (low, high), (lower, higher) = exact(6, 30), exact(6, 30, 0.99)
     assert lower < low < 0.2 < high < higher
 
 

@@ -1,6 +1,5 @@
 """The verdict on a table of outcomes, and the command that prints it."""
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastcascade.cli import evaluate as command
+from fastcascade.cli import main
 from fastcascade.errors import ConfigError
 from fastcascade.evals.bootstrap import resampled
 from fastcascade.evals.evaluation import KEYS, Evaluation, evaluate
@@ -107,10 +107,8 @@ def test_sums_drawn_anew_scatter_as_they_should() -> None:
 
 
 def run(*args: str) -> int:
-    """The command, by its own options."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.execute(parser.parse_args(args))
+    """Run the command."""
+    return main(["evaluate", *args])
 
 
 def test_the_command_prints_exactly_its_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

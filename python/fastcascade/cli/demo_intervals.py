@@ -1,13 +1,14 @@
-"""How sure a figure is: an exact interval for a share, a bootstrap for a saving. All at 95 %."""
+"""How sure a saving is: a bootstrap, at 95 %."""
 
 import random
-from collections.abc import Callable, Sequence
-from math import comb, isnan, nan
+from collections.abc import Sequence
+from math import isnan, nan
 from typing import Final, TypeAlias
 
-__all__ = ["FEWEST", "Interval", "Pair", "exact", "saving", "saving_interval"]
+from fastcascade.evals.live_bounds import Interval
 
-Interval: TypeAlias = tuple[float, float]
+__all__ = ["FEWEST", "Pair", "saving", "saving_interval"]
+
 Pair: TypeAlias = tuple[float, float]
 """What a request cost, and what the large model alone costs for it."""
 
@@ -15,28 +16,6 @@ ERROR: Final = 0.05
 RESAMPLES: Final = 2_000
 FEWEST: Final = 10
 """Requests below which a bootstrap is too narrow to be shown."""
-
-
-def exact(count: int, n: int) -> Interval:
-    """The interval of Clopper and Pearson for `count` of `n`, which never holds too little."""
-    if n == 0:
-        return 0.0, 1.0
-    low = 0.0 if count == 0 else _root(lambda p: ERROR / 2 - (1.0 - _at_most(count - 1, n, p)))
-    high = 1.0 if count == n else _root(lambda p: _at_most(count, n, p) - ERROR / 2)
-    return low, high
-
-
-def _at_most(count: int, n: int, p: float) -> float:
-    return sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(count + 1))
-
-
-def _root(falling: Callable[[float], float]) -> float:
-    """Where a function that falls from above zero to below it crosses."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return (low + high) / 2
 
 
 def saving(pairs: Sequence[Pair]) -> float | None:

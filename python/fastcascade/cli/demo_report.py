@@ -5,9 +5,10 @@ from textwrap import shorten, wrap
 from typing import Final
 
 from fastcascade.cli.demo_cascade import SAMPLES, Asked, Trial
-from fastcascade.cli.demo_intervals import FEWEST, Interval, exact
+from fastcascade.cli.demo_intervals import FEWEST
 from fastcascade.cli.demo_sums import Sums, comparing_usd
 from fastcascade.cli.report import table
+from fastcascade.evals.live_bounds import Interval, exact
 
 __all__ = ["WIDTH", "opening", "summary", "thresholds", "trace_line"]
 

@@ -4,8 +4,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Final
 
-from fastcascade.cli.report import table, warn
-from fastcascade.errors import ConfigError
+from fastcascade.cli.options import share
+from fastcascade.cli.report import table
 
 if TYPE_CHECKING:
     from fastcascade.evals.evaluation import Evaluation
@@ -28,10 +28,10 @@ SLICES_MOST: Final = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--outcomes", metavar="FILE", required=True, help="the table, .csv or .csv.gz")
-    parser.add_argument("--keep", type=_share, default=0.98, metavar="R",
+    parser.add_argument("--outcomes", metavar="FILE", required=True, help="the table, .csv or .csv.gz, or a recording")
+    parser.add_argument("--keep", type=share, default=0.98, metavar="R",
                         help="the share of the dear model's quality to keep (default: 0.98)")  # fmt: skip
-    parser.add_argument("--confidence", type=_share, default=0.95, metavar="C",
+    parser.add_argument("--confidence", type=share, default=0.95, metavar="C",
                         help="of the margin and of the intervals (default: 0.95)")  # fmt: skip
     parser.add_argument("--strategy", choices=NAMES, default="auto", help="what decides (default: auto)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for the folds (default: 0)")
@@ -40,19 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate, and print."""
-    try:
-        from fastcascade.evals.evaluation import evaluate  # noqa: PLC0415 - it brings numpy
-        from fastcascade.evals.outcomes import Outcomes  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        if error.name not in ("numpy", "scipy"):
-            raise
-        warn(f"evaluate needs {error.name}: pip install 'fastcascade[evals]'")
-        return 2
-    try:
-        found = evaluate(Outcomes.load(args.outcomes), args.keep, args.confidence, args.strategy, seed=args.seed)
-    except ConfigError as error:
-        warn(str(error))
-        return 2
+    from fastcascade.evals.evaluation import evaluate  # noqa: PLC0415 - it brings numpy
+    from fastcascade.evals.sources import outcomes_of  # noqa: PLC0415 - as above
+
+    found = evaluate(outcomes_of(args.outcomes), args.keep, args.confidence, args.strategy, seed=args.seed)
     print(json.dumps(found.document(), allow_nan=False) if args.json else "\n".join(_lines(found)))
     return 0
 
@@ -99,14 +90,3 @@ def _percent(value: float) -> str:
 
 def _span(ends: tuple[float, float]) -> str:
     return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
-
-
-def _share(text: str) -> float:
-    """A share above 0, at most 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no share above 0 and at most 1, such as 0.98")
-    return value

@@ -25,11 +25,11 @@ def count(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """A share above 0 and below 1."""
+    """A share above 0, at most 1."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no share between 0 and 1")
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share above 0 and at most 1, such as 0.98")
     return value

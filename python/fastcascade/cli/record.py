@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastcascade.cli.options import count
 from fastcascade.cli.report import warn
-from fastcascade.errors import ConfigError, StoreError
+from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
     from fastcascade.evals.recorder import Recorded
@@ -49,9 +49,6 @@ def execute(args: argparse.Namespace) -> int:
     """Record, and say how far it got."""
     try:
         recorded = _recorded(args)
-    except (ConfigError, StoreError) as error:
-        warn(str(error))
-        return 2
     except KeyboardInterrupt:
         warn(f"interrupted: give {args.to} again to go on")
         raise

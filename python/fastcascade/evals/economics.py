@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.economics_account import Estimate, Moved, PathCost, alerts, percent, verdict
-from fastcascade.evals.economics_rate import rate_interval
 from fastcascade.evals.economics_workload import SHARES, Workload
+from fastcascade.evals.live_bounds import exact
 from fastcascade.messages import Usage
 from fastcascade.prices import MILLION, Price, PriceSheet
 
@@ -79,7 +79,7 @@ def estimate(
     made = Estimate(
         paths=_paths(workload, sides),
         rate=workload.rate,
-        rate_interval=rate_interval(*workload.escalated) if isinstance(workload.escalated, tuple) else None,
+        rate_interval=exact(*workload.escalated) if isinstance(workload.escalated, tuple) else None,
         n=workload.escalated[1] if isinstance(workload.escalated, tuple) else None,
         usd_per_day=usd,
         baseline_usd_per_day=baseline,
@@ -134,7 +134,7 @@ def _interval(load: Workload, sides: _Sides) -> tuple[float | None, float | None
     """The saving at either end of the rate's interval: it falls with the rate, so the ends are its own ends."""
     if not isinstance(load.escalated, tuple):
         return None, None
-    low, high = rate_interval(*load.escalated)
+    low, high = exact(*load.escalated)
     most, least = (_saving(*sides.account(replace(load, escalated=rate))) for rate in (low, high))
     return least, most
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from fastcascade.evals.economics_rate import Interval
+from fastcascade.evals.live_bounds import Interval
 from fastcascade.prices import Price
 
 __all__ = ["DAYS", "REDESIGN", "WARN", "Estimate", "Moved", "PathCost", "alerts", "percent", "usd", "verdict"]

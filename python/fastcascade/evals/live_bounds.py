@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import exp, lgamma, log, log1p
-from typing import Final
+from typing import Final, TypeAlias
 
-__all__ = ["BETS", "at_least", "betting", "exact", "mixed", "more_needed"]
+__all__ = ["BETS", "Interval", "at_least", "betting", "exact", "mixed", "more_needed"]
+
+Interval: TypeAlias = tuple[float, float]
 
 BETS: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
 """Parts of what may be staked at most, all tried at once. Against a fall from q to q' the best one is 1 - q'/q."""
@@ -22,7 +24,7 @@ MOST: Final = 1 << 30
 """Labels beyond which nobody is told how many are needed."""
 
 
-def exact(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def exact(right: int, n: int, confidence: float = 0.95) -> Interval:
     """The interval of Clopper and Pearson for a share, `right` out of n; (0, 1) where n is 0."""
     if not 0 <= right <= n:
         raise ValueError(f"{right} of {n} is no share")
@@ -60,7 +62,7 @@ def more_needed(quality: float, promise: float, delta: float) -> int | None:
 
 def betting(
     labels: Iterable[tuple[float, float]] | Mapping[tuple[float, float], int], confidence: float = 0.95
-) -> tuple[float, float]:
+) -> Interval:
     """An interval for a mean from (score, weight) pairs, or how many there are of each.
 
     Scores go from 0 to 1, weights from above 0 to 1: a weight is the lowest propensity that there is over the label's
