@@ -46,7 +46,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-litellm bench bench-check bench-quality lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm bench bench-check bench-quality bench-scale lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -100,6 +100,9 @@ bench: $(BENCH_VENV)/made/package $(CASCADES_VENV)/made/package ## compare with 
 
 bench-quality: $(MADE)/dev $(MADE)/extension ## what each rule saves on public tables of real outcomes, where they are beside the project
 	$(BIN)/python benches/quality.py $(BENCH_ARGS)
+
+bench-scale: $(MADE)/dev $(MADE)/extension ## curves, sweep and guarantee on a million cases, on one core
+	$(BIN)/python benches/scale.py $(BENCH_ARGS)
 
 bench-check: $(MADE)/extension | need-cargo ## count instructions under callgrind, against those on file
 	$(BIN)/python benches/instructions.py

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ REFERENCE = {  # saving in percent, at 95 and at 98 % of the dear model's qualit
 SHOWN = ("raw", "calibrated", "learned", "gain", "value", "router", "auto")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate every table, and print a line for each as it is done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the tables")
@@ -45,22 +46,24 @@ def main() -> int:
                         help="shares of the dear model's quality")  # fmt: skip
     parser.add_argument("--only", default="", help="tables whose name has this in it")
     parser.add_argument("--json", type=Path, help="write the figures there too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if not args.data.is_dir():
         print(f"skipped: there are no outcomes at {args.data}")
         return 0
     found: dict[str, Any] = {}
     print(f"{'table':33} {'keep':>5} {'n':>6} | " + " ".join(f"{name:>10}" for name in SHOWN), end=" | ")
     print(f"{'best ref':>8} {'quality':>16} {'area':>5} {'ECE':>12}  recommendation")
-    for path in sorted(args.data.glob(f"*{args.only}*.csv.gz")):
+    for path in sorted(args.data.glob("*.csv.gz")):
         name = path.name.removesuffix(".csv.gz")
-        if name not in REFERENCE:  # it has no dear model
+        if name not in REFERENCE or args.only not in name:  # one table has no dear model
             continue
         outcomes = Outcomes.load(path)
         for keep in args.keep:
             began = time.perf_counter()
             each = evaluate(outcomes, keep=keep)
-            found[f"{name} {keep}"] = asdict(each) | {"seconds": time.perf_counter() - began}
+            rows = [asdict(row) for row in each.strategies]
+            seconds = time.perf_counter() - began
+            found[f"{name} {keep}"] = each.document() | {"why": each.why, "strategies": rows, "seconds": seconds}
             print(line(name, keep, each), flush=True)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1))

@@ -2,13 +2,14 @@
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import fastcascade
+from fastcascade.notices import Notice, subscribe
 
 # The machines that run this are shared and slow at times; no test is about time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -45,3 +46,12 @@ def shared() -> Path:
 def told() -> Callable[[BaseException], str]:
     """All that an exception tells whoever reads it: its message and its notes."""
     return lambda error: "\n".join([str(error), *getattr(error, "__notes__", [])])
+
+
+@pytest.fixture
+def heard() -> Iterator[list[Notice]]:
+    """All notices that are given during a test."""
+    notices: list[Notice] = []
+    end = subscribe(notices.append)
+    yield notices
+    end()

@@ -92,7 +92,7 @@ def test_an_artefact_is_a_file(tmp_path: Path) -> None:
 
 ISOTONIC: dict[str, Any] = {"kind": "isotonic", "points": [[0.1, 0.2], [0.5, 0.6]]}
 WRONG: list[tuple[Any, str]] = [
-    ({}, "artefact: kind must be one of 'isotonic', 'platt', not None"),
+    ({}, "artefact: kind must be one of 'isotonic', 'platt', 'slices', not None"),
     ({"kind": "spline"}, "not 'spline'"),
     ({"kind": ["platt"]}, "kind must be"),
     ({"kind": "isotonic"}, "points is missing"),

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from fastcascade.cli import demo, main
 from fastcascade.cli.demo_cascade import MAX_TOKENS, MODELS, PRICES, rules
-from fastcascade.cli.demo_intervals import FEWEST, saving, saving_interval
 from fastcascade.cli.demo_questions import Question, questions, same
 from fastcascade.evals.live_bounds import exact
+from fastcascade.evals.savings import FEWEST, saving, saving_interval
 from fastcascade.fallbacks import Retry
 from fastcascade.messages import Reply, Request, Usage
 from wire.anthropic import error, message, text

@@ -165,7 +165,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         gate = { k = 3 }
         """,
         [
-            "line 4: tiers[0].gate: 'kind' is missing; kinds are: command, consistency, hedging, judge, learned,...",
+            "line 4: tiers[0].gate: 'kind' is missing; kinds are: command, consistency, gain, hedging, judge,...",
         ],
     ),
     "a kind of which there is one more letter": (

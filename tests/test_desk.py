@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from threading import Thread
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from desks import ASKED, HOOK, KEY, SECRET, START, Clock, traced
 from fastcascade.errors import ConfigError, RequestError, StoreError
 from fastcascade.messages import Message, Reply, Request, ToolCall
-from fastcascade.notices import Notice, subscribe
 from fastcascade.reviews.bells import Bells
 from fastcascade.reviews.callbacks import Callbacks
 from fastcascade.reviews.desk import ReviewDesk
@@ -35,15 +34,6 @@ def store() -> MemoryReviews:
 def clock() -> Clock:
     """A clock that stands."""
     return Clock()
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Notice]]:
-    """All notices that were given."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    yield notices
-    end()
 
 
 # Submitting.

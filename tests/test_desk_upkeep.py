@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +14,7 @@ import pytest
 
 from desks import ASKED, HOOK, KEY, SECRET, START, Clock, Network, calling, ended, traced
 from fastcascade.errors import ConfigError, StoreError
-from fastcascade.notices import Notice, subscribe
+from fastcascade.notices import Notice
 from fastcascade.reviews.callbacks import verify
 from fastcascade.reviews.desk import ReviewDesk, Tidied
 from fastcascade.reviews.labels import candidates
@@ -34,15 +34,6 @@ def store() -> MemoryReviews:
 def clock() -> Clock:
     """A clock that stands."""
     return Clock()
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Notice]]:
-    """All notices that were given."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    yield notices
-    end()
 
 
 # Upkeep.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastcascade import Cascade, ConfigError, Lane, PriceSheet, Request, Tier
 from fastcascade.evals.admission import Share, admit
@@ -101,6 +103,43 @@ def test_the_file_comes_back_as_it_was(tmp_path: Path) -> None:
         EARNED.dump(tmp_path / "none" / "a.json")
 
 
+SHARES = st.floats(0.0, 1.0)
+ROWS = st.builds(
+    AdmissionRow,
+    slice=st.text(max_size=5),
+    n=st.integers(1, 10**9),
+    cheap=SHARES,
+    dear=SHARES,
+    low=SHARES,
+    verdict=st.sampled_from(["admitted", "not yet", "refused"]),
+    saving=st.none() | st.floats(-10.0, 1.0),
+    more_cases=st.none() | st.integers(1, 10**9),
+    why=st.text(max_size=5),
+)
+ADMISSIONS = st.builds(
+    Admission,
+    rows=st.lists(ROWS, max_size=4, unique_by=lambda row: row.slice).map(tuple),
+    keep=st.floats(0.01, 1.0),
+    delta=st.floats(0.01, 1.0),
+    n=st.integers(1, 10**9),
+    date=st.just("") | st.dates().map(str),
+    fingerprint=st.text(max_size=5),
+    accept=st.none() | SHARES,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(admission=ADMISSIONS, cut=st.integers(0, 400), put=st.sampled_from(["", "null", "-1", '"', "[", "9" * 400]))
+def test_every_admission_comes_back_and_no_damage_gets_through(admission: Admission, cut: int, put: str) -> None:
+    """What is written is read as it was; a text with a place spoiled is read, or refused by name, and nothing else."""
+    written = admission.dumps()
+    assert Admission.loads(written) == admission
+    try:
+        Admission.loads(written[:cut] + put + written[cut + 1 :], "that.json")
+    except ConfigError as error:
+        assert str(error).startswith("that.json")
+
+
 def damaged(path: str, value: object) -> str:
     """The file with one value in the place of another."""
     data = json.loads(EARNED.dumps())
@@ -128,6 +167,7 @@ DAMAGE = [
     (damaged("0.slice", "code"), "'code' is there twice"),
     (damaged("0.low", float("nan")), "slice 1: low must be a finite number"),
     (damaged("0.cheap", True), "slice 1: cheap must be a finite number"),
+    (damaged("0.cheap", 10**400), "slice 1: cheap must be a finite number"),
 ]
 
 
@@ -193,7 +233,7 @@ def test_cases_without_a_slice_speak_for_requests_without_a_task() -> None:
     asyncio.run(by_route.run(Request.of("q", route="summary")))
     assert len(small.seen) == 1
     with pytest.raises(ConfigError, match="by must be one of"):
-        Admitted(EARNED, by="text")
+        Admitted(EARNED, by="text")  # type: ignore[arg-type]
 
 
 def test_routing_needs_no_numpy() -> None:

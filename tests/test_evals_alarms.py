@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import comb, log, sqrt
 from typing import Any
 
@@ -16,18 +16,9 @@ from hypothesis import strategies as st
 from fastcascade.errors import ConfigError
 from fastcascade.evals.alarms import EscalationWatch, QualityAlarm, QualityAlarms, suggest
 from fastcascade.evals.live_bounds import BETS, at_least, betting, exact, more_needed
-from fastcascade.notices import Notice, subscribe
+from fastcascade.notices import Notice
 
 DELTA = 0.1
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Notice]]:
-    """All notices that were given."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    yield notices
-    end()
 
 
 def noise(rate: float, n: int) -> float:
@@ -416,9 +407,10 @@ def test_suggestions_count_labels_by_their_propensity() -> None:
 
 
 def test_nothing_in_production_needs_numpy() -> None:
-    """Alarms and shadow sampling import without numpy and scipy."""
+    """Alarms, shadow sampling, feedback and what is written from a log import without numpy and scipy."""
     names = "print('numpy' in sys.modules, 'scipy' in sys.modules)"
-    code = f"import sys, fastcascade.evals.alarms, fastcascade.evals.shadow; {names}"
+    modules = ("alarms", "alarm_files", "shadow", "shadow_outcomes", "feedback")
+    code = f"import sys, {', '.join(f'fastcascade.evals.{each}' for each in modules)}; {names}"
     said = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["False", "False"]
 

@@ -1,10 +1,11 @@
 """Bounds: each is wrong as seldom as it says, whatever is counted and in whatever order."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -47,7 +48,7 @@ def test_cruder_bounds_are_never_below_the_exact_one(n: int, bound: float, data:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.05, 0.95), st.randoms())
-def test_betting_does_not_know_the_order(values: list[float], bound: float, random: "np.random.Generator") -> None:
+def test_betting_does_not_know_the_order(values: list[float], bound: float, random: Random) -> None:
     """The p-value of betting is the same for the same cases in any order."""
     first = bounds.betting_p(np.array(values), bound)
     random.shuffle(values)
@@ -88,6 +89,67 @@ def test_the_paired_test_is_wrong_as_seldom_as_it_says(n: int, margin: float) ->
 def test_the_paired_test_is_a_coin_where_nothing_may_be_lost() -> None:
     """At a margin of 0 only the cases on which the two differ count: 1 lost of 8 is 9 in 256."""
     assert bounds.margin_p(1, 7, 500, 0.0, 0.01) == pytest.approx(9 / 256)
+
+
+def _score_of(lost: int, won: int, n: int, margin: float) -> float:
+    """Tango's score, the root of the likelihood's equation as it stands in his paper's terms."""
+    a, b = 2 * n, -(lost * (1 + margin) + won * (1 - margin) - 2 * n * margin)
+    win = (math.sqrt(b * b + 8 * n * won * margin * (1 - margin)) - b) / (2 * a)
+    return (lost - won - n * margin) / math.sqrt(n * (2 * win + margin * (1 - margin)))
+
+
+def _summed(lost: int, won: int, n: int, margin: float, spare: float) -> float:
+    """`margin_p` as it is defined: every result that is as far out, one after the other, at each place."""
+    seen = _score_of(lost, won, n, margin)
+    if seen > -0.5:
+        return 1.0
+    ends = (float(bounds.exact_low(won, n, spare / 2)), float(bounds.exact_high(won, n, spare / 2)))
+    count = 40 if won < 10 else 12 if won < 100 else 5
+    low, high = (min(end, (1 - margin) / 2) for end in ends)
+    win = np.linspace(low, high, count)
+    chance = np.minimum((win + margin) / (1 - win), 1.0)
+    total = np.zeros(count)
+    for wins in range(n + 1):
+        most = -1
+        while most + 1 < wins + n * margin and _score_of(most + 1, wins, n, margin) <= seen + 1e-9:
+            most += 1
+        if most >= 0:
+            total += binom.pmf(wins, n, win) * binom.cdf(min(most, n - wins), n - wins, chance)
+    return min(1.0, spare + 1.02 * float(total.max()) + 1e-8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 150), st.data())
+def test_the_paired_test_is_the_sum_it_is_said_to_be(n: int, data: st.DataObject) -> None:
+    """Found by few evaluations, it is the sum over all results; what is next to impossible may weigh a little more."""
+    won = data.draw(st.integers(0, n // 2))
+    margin = data.draw(st.sampled_from([0.001, 0.02, 0.05, 0.1, 0.3, 0.6, 0.9]))
+    lost = data.draw(st.integers(0, max(0, min(n - won, math.floor(won + n * margin)))))
+    found, summed = bounds.margin_p(lost, won, n, margin, 0.001), _summed(lost, won, n, margin, 0.001)
+    assert summed - 1e-9 <= found <= summed + 2e-8
+
+
+@pytest.mark.parametrize("n", [10_000, 1_000_000])
+@pytest.mark.parametrize("won", [0, 30, 2_000])
+def test_the_paired_test_is_that_sum_for_many_cases(n: int, won: int) -> None:
+    """For large counts, and results from likely to rare, it is the sum with each term from the sum function itself."""
+    margin, spare = 0.01, 0.0005
+    for off in (-3.0, -2.0, -1.0):
+        lost = max(0, round(won + n * margin + off * math.sqrt(2 * won + n * margin)))
+        seen = _score_of(lost, won, n, margin)
+        places = 40 if won < 10 else 12 if won < 100 else 5
+        ends = (float(bounds.exact_low(won, n, spare / 2)), float(bounds.exact_high(won, n, spare / 2)))
+        win = np.linspace(*ends, places)
+        wins = np.arange(max(0, won - 1500), won + 1500)
+        low, high = np.full(len(wins), -1.0), np.floor(wins + n * margin) + 1
+        while (high - low > 1).any():
+            middle = np.floor((low + high) / 2)
+            out = np.array([_score_of(*each, n, margin) for each in zip(middle.tolist(), wins.tolist(), strict=True)])
+            low, high = np.where(out <= seen + 1e-9, middle, low), np.where(out <= seen + 1e-9, high, middle)
+        few = binom.cdf(low, n - wins, ((win + margin) / (1 - win))[:, None])
+        total = np.asarray(binom.pmf(wins, n, win[:, None]) * few).sum(axis=1).max()
+        expected = min(1.0, spare + 1.02 * float(total) + 1e-8)
+        assert bounds.margin_p(lost, won, n, margin, spare) == pytest.approx(expected, abs=2e-8)
 
 
 def _pairs(rng: np.random.Generator, n: int, repeats: int, worse: float) -> tuple[Floats, Floats, Floats]:

@@ -55,6 +55,7 @@ CASES = st.lists(
         grader=st.none() | SAID,
         note=TEXTS,
         why=TEXTS,
+        label=st.just({}) | st.fixed_dictionaries({"score": st.floats(0, 1), "source": TEXTS, "propensity": st.none()}),
     ),
     min_size=1,
     max_size=5,
@@ -243,3 +244,26 @@ def test_no_numpy() -> None:
     subprocess.run([sys.executable, "-c", told], check=True)
     with pytest.raises(ConfigError, match="written as JSONL"):
         save_cases("cases.csv", [])
+
+
+LABELS: list[tuple[Any, str]] = [
+    ("positive", "label: is what a shadow log makes: score, source, propensity; what is right goes in expected"),
+    ({"score": 1.0}, "label: is what a shadow log makes"),
+    ({"score": 1.0, "source": "dear", "by": "ann"}, "label: is what a shadow log makes"),
+    ({"score": 1.5, "source": "dear"}, "label: must have a score from 0 to 1, not 1.5"),
+    ({"score": True, "source": "dear"}, "label: must have a score from 0 to 1, not True"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), LABELS)
+def test_a_label_is_that_of_a_shadow_log(tmp_path: Path, given: Any, said: str) -> None:
+    """What else is called so is refused, with the name of the field that was meant."""
+    row = json.dumps({"id": "a", "input": "?", "label": given})
+    (line,) = told(written(tmp_path, "a.jsonl", row))
+    assert line.startswith(f"line 1: {said}")
+
+
+def test_a_label_changes_no_fingerprint() -> None:
+    """It changes neither what is asked nor what is right."""
+    case = Case("a", "?", "4")
+    assert fingerprint([case]) == fingerprint([replace(case, label={"score": 0.0, "source": "dear"})])

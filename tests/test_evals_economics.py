@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from fastcascade.cli.demo_intervals import saving
 from fastcascade.errors import ConfigError
 from fastcascade.evals.economics import INSTRUCTIONS, VERDICT, Estimate, Workload, estimate
 from fastcascade.evals.economics_account import percent, usd
 from fastcascade.evals.economics_worked import ROUND, STATED, WORKED, climb, split, worked_document
 from fastcascade.evals.live_bounds import exact
+from fastcascade.evals.savings import saving
 from fastcascade.messages import Usage
 from fastcascade.prices import Price, PriceSheet
 

@@ -1,7 +1,8 @@
 """The verdict on a table of outcomes, and the command that prints it."""
 
+import gzip
 import json
-from dataclasses import replace
+import runpy
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from fastcascade.evals.evaluation import KEYS, Evaluation, evaluate
 from fastcascade.evals.outcomes import Outcomes
 from fastcascade.evals.strategies import STRATEGIES
 
+BENCH: Final = Path(__file__).parents[1] / "benches" / "quality.py"
 HEAD: Final = "question_id,slice,cheap_correct,expensive_correct,cheap_cost_usd,expensive_cost_usd,confidence"
 
 
@@ -124,7 +126,7 @@ def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
     (path := tmp_path / "table.csv").write_text(text(120))
     assert run("--outcomes", str(path), "--strategy", "raw") == 0
     shown = capsys.readouterr().out
-    assert all(each in shown for each in ("saving", "quality", "oracle", "random mix", "slice", "the claim"))
+    assert all(each in shown for each in ("saving", "quality", "oracle", "random mix", "slice", "more cases"))
 
 
 def test_the_command_names_what_it_cannot_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +143,27 @@ def test_names_of_strategies_are_the_same_everywhere() -> None:
 
 
 def test_a_claim_that_falls_short_asks_for_more_cases() -> None:
-    """Where the interval reaches below the target, more cases are asked for, unless always-dear is recommended."""
-    found = judged(150, 0.97)
-    assert found.recommendation == "do not cascade" or found.more_cases_needed > 0 or found.quality_ratio > 0.97
-    assert replace(found, n=1).document()["n"] == 1
+    """A claim stands where the interval lies above what is to be kept; the nearer it comes, the more are needed."""
+    outcomes = Outcomes.parse(text(150))
+    found = evaluate(outcomes, 0.5, strategy="always cheap", repeats=1)
+    assert (found.recommendation, found.more_cases_needed) == ("never escalate", 0)
+    ratio, low = found.quality_ratio, found.quality_interval[0]
+    needed = [
+        evaluate(outcomes, keep, strategy="always cheap", repeats=1).more_cases_needed
+        for keep in (low - 0.02, (low + ratio) / 2, ratio - 0.005)
+    ]
+    assert needed[0] == 0 < needed[1] < needed[2]
+
+
+def test_the_bench_of_real_outcomes_prints_a_line_to_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the tables it has a reference for, and skips with a reason where there is no folder."""
+    quality = runpy.run_path(str(BENCH))
+    with gzip.open(tmp_path / "aqua_codex30_gpt4.csv.gz", "wt") as file:
+        file.write(text(60))
+    (tmp_path / "other.csv.gz").write_bytes(b"")
+    assert quality["main"](["--data", str(tmp_path), "--keep", "0.95"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["table", "aqua_codex30_gpt4"]
+    assert quality["main"](["--data", str(tmp_path / "none")]) == 0
+    assert "skipped" in capsys.readouterr().out

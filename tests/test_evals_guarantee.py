@@ -1,6 +1,7 @@
 """The guarantee: false as seldom as it says, and not empty where the data can carry it."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_slices_share_the_error_and_an_unproved_one_goes_dear() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.booleans()), min_size=1, max_size=80), st.randoms())
-def test_the_order_of_the_rows_says_nothing(rows: list[tuple[int, bool, bool]], random: "np.random.Generator") -> None:
+def test_the_order_of_the_rows_says_nothing(rows: list[tuple[int, bool, bool]], random: Random) -> None:
     """The same rows in another order come to the same guarantee."""
 
     def found() -> Guarantee:

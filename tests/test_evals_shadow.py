@@ -3,7 +3,6 @@
 import json
 import random
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -326,15 +325,6 @@ def test_texts_can_be_left_out(tmp_path: Path) -> None:
 
 
 # In a cascade.
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Notice]]:
-    """All notices that were given."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    yield notices
-    end()
 
 
 def built(dear: ScriptedBackend, **settings: Any) -> Cascade:

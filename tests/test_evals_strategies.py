@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastcascade.errors import ConfigError
+from fastcascade.evals.aims import Keep
 from fastcascade.evals.features import Frame, agreements, columns
 from fastcascade.evals.logistic import fit
 from fastcascade.evals.outcomes import Floats, Outcomes, Texts
@@ -25,7 +26,7 @@ def made(n: int = 1500, seed: int = 0, *, drop: float = 0.5, price: float = 0.05
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_each_strategy_learns_a_rule_that_decides(strategy: str) -> None:
     """A rule of every strategy decides cases that it has not seen, and keeps what it promised there."""
-    rule = train(made(), 0.95, strategy=strategy)
+    rule = train(made(), Keep(0.95), strategy=strategy)
     unseen = made(4000, 1)
     accepted = rule.accepts(see(unseen))
     assert accepted.shape == (4000,) and accepted.dtype == bool
@@ -46,12 +47,12 @@ def test_auto_says_when_not_to_cascade(why: str, how: dict[str, float], name: st
     """Where a cascade brings nothing, auto comes to one of the two models alone."""
     assert why
     outcomes = made(1500, 2, drop=how.get("drop", 0.5), price=how.get("price", 0.05))
-    assert train(outcomes, 0.98 if name == DEAR else 0.95).name == name
+    assert train(outcomes, Keep(0.98 if name == DEAR else 0.95)).name == name
 
 
 def test_a_rule_is_the_same_for_the_same_seed() -> None:
     """Learning is repeatable: the same cases and seed give the same threshold."""
-    first, second = train(made(400), 0.9, seed=3), train(made(400), 0.9, seed=3)
+    first, second = train(made(400), Keep(0.9), seed=3), train(made(400), Keep(0.9), seed=3)
     assert (first.name, first.threshold) == (second.name, second.threshold)
 
 
@@ -62,7 +63,7 @@ def test_a_router_pays_for_one_model_and_sees_only_the_prompt() -> None:
     prompts = np.where(hard, "prove this theorem", "greet the guest").astype(object)
     cheap = (rng.random(300) < np.where(hard, 0.2, 0.97)).astype(float)
     outcomes = Outcomes(cheap, np.ones(300), np.full(300, 0.1), np.ones(300), prompts=prompts)
-    rule = train(outcomes, 0.95)
+    rule = train(outcomes, Keep(0.95))
     accepted = rule.accepts(see(outcomes))
     assert rule.router and rule.name.startswith("router") and accepted[~hard].all() and not accepted[hard].any()
 
@@ -119,4 +120,4 @@ def test_an_unknown_strategy_is_refused() -> None:
     """A name that is no strategy is refused with those that are."""
     table = made(50)
     with pytest.raises(ConfigError, match="no strategy 'magic'; there are: auto, raw"):
-        learn(table, see(table), 0.9, 0.95, np.random.default_rng(0), ("magic",))
+        learn(table, see(table), Keep(0.9), np.random.default_rng(0), ("magic",))

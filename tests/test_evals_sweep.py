@@ -70,13 +70,14 @@ def test_the_margin_errs_as_seldom_as_it_says(share: int) -> None:
 
 
 def test_a_budget_and_the_worth_of_a_cut() -> None:
-    """Within a budget the best quality is taken; the worth is quality by saving; too small a budget is refused."""
+    """Within a budget the best quality is taken, always-dear for what it costs alone; worth is quality by saving."""
     outcomes, score = made([(1, 1, 4, 1, 1), (1, 1, 3, 1, 1), (0, 1, 2, 1, 1), (0, 1, 1, 1, 1)])
     found = sweep(outcomes, score)
     assert found.within(0.75) == 2 and found.within(9.0) == 2
+    assert found.within(0.1) == 4, "nothing costs so little: the cheapest"
     assert found.worth() == int(np.argmax(found.quality * (1 - found.cost)))
-    with pytest.raises(ConfigError, match=r"no threshold costs 0\.1 dollars"):
-        found.within(0.1)
+    dearer = sweep(*made([(0, 1, 2, 1, 1), (0, 1, 1, 1, 1)]))
+    assert dearer.within(1.0) == 0, "always-dear asks one model, and pays one"
 
 
 def test_area_has_its_two_ends() -> None:

@@ -1,7 +1,7 @@
 """Answered reviews as labelled cases."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 from desks import ASKED, START, Clock, ended, traced
 from fastcascade.errors import StoreError
 from fastcascade.messages import Image, Message, Reply, Request, Text, Tool, ToolCall
-from fastcascade.notices import Notice, subscribe
 from fastcascade.reviews.desk import ReviewDesk
 from fastcascade.testing import run_virtual
 from memory_reviews import MemoryReviews
@@ -27,15 +26,6 @@ def store() -> MemoryReviews:
 def clock() -> Clock:
     """A clock that stands."""
     return Clock()
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Notice]]:
-    """All notices that were given."""
-    notices: list[Notice] = []
-    end = subscribe(notices.append)
-    yield notices
-    end()
 
 
 # Cases.

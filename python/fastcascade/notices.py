@@ -28,6 +28,7 @@ NoticeKind: TypeAlias = Literal[
     "at risk",  # a store may lose what it has taken
     "review",  # reviews wait too long
     "quality",  # answers that were accepted are worse than was promised
+    "admission",  # the policy file of what the small tier has earned is broken, gone or old
     "escalation",  # the escalation rate drifts, or is above a line
     "drill",  # a drill began, ended, or found a fault
 ]

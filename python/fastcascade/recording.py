@@ -50,7 +50,7 @@ from fastcascade.streaming import pieces
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
 
-__all__ = ["Recording", "Replayer", "record", "replay"]
+__all__ = ["Recording", "Replayer", "everything", "record", "replay"]
 
 NO_BOUNDS: Final = Budget(deadline=None)
 ROUNDING: Final = 1e-6
@@ -118,14 +118,21 @@ def replay(
     return replayer.run(flow)
 
 
+def everything(cascade: "Cascade") -> "Cascade":
+    """The cascade as it is recorded: every tier, every sample, every judge, and nothing behind the ladder."""
+    every = cascade.adjusted(policy=Everything())
+    every.hedge = None  # a race would end before the slower of two has replied
+    every.chain, every.slots = Chain(), None
+    every.sessions = None  # recordings know nothing of one another
+    return every
+
+
 async def record(cascade: "Cascade", request: Request, /) -> Recording:
     """Ask every tier that it may use, take every sample and every judge's word, whatever the first of them says."""
     driver = Driver(full=True, clock=asyncio.get_running_loop().time)
-    every = cascade.adjusted(policy=Everything())
-    every.hedge = None  # a race would end before the slower of two has replied
-    every.chain, every.slots = Chain(), None  # the tiers alone are recorded
+    flow = everything(cascade).flow(replace(request, budget=NO_BOUNDS), driver.clock(), replaying=True)
     try:
-        answer = await driver.run(every.flow(replace(request, budget=NO_BOUNDS), driver.clock(), replaying=True))
+        answer = await driver.run(flow)
     except NoAnswer as error:
         answer = error.answer
     # The route that was found for it is kept: finding it anew would need the embedder.

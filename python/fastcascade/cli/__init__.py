@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
-from fastcascade.cli import admit, bench, calibrate, compare, demo, drill, estimate, evaluate, record
+from fastcascade.cli import admit, bench, calibrate, compare, demo, drill, estimate, evaluate, record, thresholds
 from fastcascade.cli.report import warn
 from fastcascade.cli.routefile import FileError
 from fastcascade.errors import ConfigError, StoreError
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Command] = {
     "record": record,
     "evaluate": evaluate,
     "calibrate": calibrate,
+    "thresholds": thresholds,
     "admit": admit,
     "compare": compare,
     "estimate": estimate,

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from fastcascade.cli.options import share
+from fastcascade.cli.options import keeping, pair
 from fastcascade.cli.report import table, warn
 from fastcascade.errors import ConfigError
 
@@ -17,7 +17,11 @@ SUMMARY = "say which kinds of requests the small tier has earned, and write it d
 EPILOG = """\
 FILE is a recording (see 'fastcascade record') or a CSV table of outcomes. A slice is admitted when it is shown that
 its cascade keeps its share of the large tier's quality, with one confidence for all slices together, and costs less.
-Routing obeys the file that is written: Cascade(..., lanes=Admitted("admitted.json")).
+Routing obeys the file that is written: `admitted = "admitted.json"` under [lanes] in a cascade's TOML, or
+Cascade(..., lanes=Admitted("admitted.json")). A server reads it anew when it is replaced. Where the large tier of the
+cascade is not its last one, name it there too: `large = "..."`.
+
+It ends with 0 whatever was admitted, and with 2 for what you must change.
 """
 
 
@@ -25,10 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", metavar="FILE", help="a recording such as run.db, or a table such as outcomes.csv")
-    parser.add_argument("--keep", type=share, default=0.98, metavar="N",
-                        help="the share of the large tier's quality to keep (default: 0.98)")  # fmt: skip
-    parser.add_argument("--confidence", type=share, default=0.95, metavar="N",
-                        help="how sure all admissions together are to be (default: 0.95)")  # fmt: skip
+    keeping(parser, sure="how sure all admissions together are to be")
+    pair(parser)
     parser.add_argument("--signal", metavar="NAME", help="the gate whose answers are judged (default: no gate)")
     parser.add_argument("--accept", type=float, metavar="N", help="with --signal: the score from which it accepts")
     parser.add_argument("--to", metavar="FILE", help="where the policy goes, such as admitted.json")
@@ -42,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
 
     if (args.signal is None) != (args.accept is None):
         raise ConfigError("--signal and --accept go together: which gate, and from which score on it accepts")
-    outcomes = outcomes_of(args.file)
+    outcomes = outcomes_of(args.file, args.cheap, args.dear)
     if args.signal is not None and args.signal not in outcomes.signals:
         known = ", ".join(outcomes.signals) or "none"
         raise ConfigError(f"there is no signal {args.signal!r} in {outcomes.name}; there are: {known}")

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastcascade.cli.options import share
+from fastcascade.cli.options import keeping, share
 from fastcascade.cli.report import warn
 from fastcascade.errors import ConfigError
 
@@ -21,8 +21,15 @@ Both cascades are put through recordings of the cases (see 'fastcascade record')
 thresholds, calibrations or policies differ, one recording serves both; where models, prompts or gates differ, record
 each of them into the same file first.
 
-It ends with 0 where nothing was shown to be worse, 1 where the whole or a slice is worse, and 2 for what you must
-change; with --strict also 1 where it could not be shown that the new one is no worse.
+It ends with
+    0    nothing was shown to be worse; with --strict: all was shown to be no worse
+    1    the whole or a slice is worse; with --strict also where it was not shown that it is no worse
+    2    nothing was compared: what you must change is on the error stream, and no file is written
+
+"Worse" is lower at all, "no worse" lower by less than the margin, and "not shown" neither, for want of cases. All rows
+together are wrong about either with the risk that --confidence leaves. In CI, as a step of a GitHub workflow:
+
+    fastcascade compare old.toml new.toml cases.jsonl --run run.db --markdown gate.md --junit gate.xml
 """
 
 
@@ -36,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new-run", metavar="FILE", help="the recording of the new one, if it is another")
     parser.add_argument("--margin", type=share, default=0.02, metavar="N",
                         help="how much lower the quality may be and count as no worse (default: 0.02)")  # fmt: skip
-    parser.add_argument("--confidence", type=share, default=0.95, metavar="N",
-                        help="how sure the whole table is to be (default: 0.95)")  # fmt: skip
+    keeping(parser, sure="how sure the whole table is to be", keep=False)
     parser.add_argument("--strict", action="store_true", help="fail too where no worse could not be shown")
     parser.add_argument("--markdown", metavar="FILE", help="write it for a pull request; - is the output")
     parser.add_argument("--junit", metavar="FILE", help="write it as JUnit XML")
@@ -50,6 +56,8 @@ def execute(args: argparse.Namespace) -> int:
     from fastcascade.evals.compare_report import junit, markdown, text  # noqa: PLC0415
     from fastcascade.evals.comparison import compare  # noqa: PLC0415
 
+    if args.json and args.markdown == "-":
+        raise ConfigError("--json and --markdown - both want the output: give one of them a file")
     cases = load_cases(args.cases)
     old = _decided(args.old, cases, args.run)
     new = _decided(args.new, cases, args.new_run or args.run)
@@ -60,6 +68,8 @@ def execute(args: argparse.Namespace) -> int:
         warn(f"{len(cases) - len(graded)} of {len(cases)} cases could not be graded, and are left out")
     before, after = ([from_[each.id] for each in graded] for from_ in (old, new))
     weights = [each.weight for each in graded]
+    # Of backends that do not say what they used, or cost nothing, there is no change to be told.
+    costs = [[each.usd for each in from_] for from_ in (before, after)] if any(e.usd for e in before + after) else None
     found = compare(
         [each.grade or 0.0 for each in before],
         [each.grade or 0.0 for each in after],
@@ -68,8 +78,8 @@ def execute(args: argparse.Namespace) -> int:
         delta=1 - args.confidence,
         weights=None if len(set(weights)) == 1 else weights,
         ids=[each.id for each in graded],
-        cost_old=[each.usd for each in before],
-        cost_new=[each.usd for each in after],
+        cost_old=costs and costs[0],
+        cost_new=costs and costs[1],
         latency_old=[each.seconds for each in before],
         latency_new=[each.seconds for each in after],
     )

@@ -5,10 +5,10 @@ from textwrap import shorten, wrap
 from typing import Final
 
 from fastcascade.cli.demo_cascade import SAMPLES, Asked, Trial
-from fastcascade.cli.demo_intervals import FEWEST
 from fastcascade.cli.demo_sums import Sums, comparing_usd
 from fastcascade.cli.report import table
 from fastcascade.evals.live_bounds import Interval, exact
+from fastcascade.evals.savings import FEWEST
 
 __all__ = ["WIDTH", "opening", "summary", "thresholds", "trace_line"]
 

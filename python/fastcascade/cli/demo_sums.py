@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from fastcascade.cli.demo_cascade import Asked, Trial
-from fastcascade.cli.demo_intervals import Pair, saving, saving_interval
 from fastcascade.evals.live_bounds import Interval, exact
+from fastcascade.evals.savings import Pair, saving, saving_interval
 
 __all__ = ["THRESHOLDS", "Sums", "TierSums", "comparing_usd", "document", "ladder", "sums"]
 

@@ -3,7 +3,7 @@
 import argparse
 import math
 
-__all__ = ["count", "seconds", "share"]
+__all__ = ["confidence", "count", "keeping", "pair", "seconds", "share"]
 
 
 def seconds(text: str) -> float:
@@ -33,3 +33,25 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no share above 0 and at most 1, such as 0.98")
     return value
+
+
+def confidence(text: str) -> float:
+    """A share above one half, below 1."""
+    value = share(text)
+    if not 0.5 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no confidence above 0.5 and below 1, such as 0.95")
+    return value
+
+
+def keeping(parser: argparse.ArgumentParser, *, sure: str = "how sure the promise is to be", keep: bool = True) -> None:
+    """`--keep`, where there is a large tier to be measured by, and `--confidence`; `sure` says of what."""
+    if keep:
+        parser.add_argument("--keep", type=share, default=0.98, metavar="N",
+                            help="the share of the large tier's quality to keep (default: 0.98)")  # fmt: skip
+    parser.add_argument("--confidence", type=confidence, default=0.95, metavar="N", help=f"{sure} (default: 0.95)")
+
+
+def pair(parser: argparse.ArgumentParser) -> None:
+    """`--cheap` and `--dear`, for a recording of more than two tiers."""
+    parser.add_argument("--cheap", metavar="TIER", default=0, help="of a recording: the small one (default: the first)")
+    parser.add_argument("--dear", metavar="TIER", default=-1, help="of a recording: the large one (default: the last)")

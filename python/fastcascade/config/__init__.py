@@ -22,6 +22,9 @@
       priority = 1
       backend = { kind = "openai", model = "gpt-5", api_key = "file:/run/secrets/us" }
 
+    [lanes]
+    admitted = "admitted.json"
+
     [[fallbacks]]
     kind = "review"
     store = "sqlite:reviews.db"

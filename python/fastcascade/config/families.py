@@ -15,7 +15,7 @@ from fastcascade.embedders import Embedder
 from fastcascade.entry import balance
 from fastcascade.entry.balance import Balancer
 from fastcascade.fallbacks import chain
-from fastcascade.gates.calibration import Isotonic, Platt
+from fastcascade.gates.calibration import Calibration
 from fastcascade.gates.check import UserCheck
 from fastcascade.gates.gate import Calibrator, Gate
 from fastcascade.policies import Policy
@@ -109,7 +109,9 @@ FAMILIES: Final[Mapping[Any, Family]] = {
         adopt=Function,
     ),
     Gate: Family("a gate", _gates(), ("judge",), adopt=UserCheck),
-    Calibrator: Family("a calibration", {"isotonic": Isotonic, "platt": Platt}, ("__call__",)),
+    Calibrator: Family(
+        "a calibration", {_spoken(each.__name__): each for each in alternatives(Calibration)}, ("__call__",)
+    ),
     Embedder: Family(
         "an embedder",
         {

@@ -9,7 +9,7 @@ from fastcascade.config.families import Family, squashed
 from fastcascade.config.hints import resolved
 from fastcascade.config.mistakes import meant
 from fastcascade.config.references import FUNCTION
-from fastcascade.config.settings import settings_of
+from fastcascade.config.settings import ARTEFACT, settings_of
 from fastcascade.gates.calibration import calibrate
 from fastcascade.gates.gate import Gate
 
@@ -21,6 +21,7 @@ __all__ = ["Kinds"]
 KIND: Final = frozenset({"kind"})
 CALIBRATION: Final = {"calibration": resolved(calibrate)["calibration"]}
 """What may be said of every gate beside its own settings."""
+ALIKE: Final = 0.85
 
 
 class Kinds:
@@ -36,7 +37,7 @@ class Kinds:
         for begin, kind in family.texts.items():
             if text.startswith(begin):
                 rest = text if begin.endswith("//") else reader.references.path(text.removeprefix(begin))
-                return self._of_first(node, family.kind(kind), rest)
+                return self.of_first(node, family.kind(kind), rest)
         target = family.kind(text)
         if target is not None:
             return reader.build(target, Node({}, node.path, node.lines))
@@ -49,6 +50,8 @@ class Kinds:
         target, sure = self._target(node, family)
         if target is BAD:
             return BAD
+        if hasattr(target, "load") and any(meant(key, {ARTEFACT}, cutoff=ALIKE) for key in node.keys):
+            target = target.load
         reader, known = self.reader, settings_of(target).by_name
         extra: Mapping[str, Any] = CALIBRATION if hint is Gate and not CALIBRATION.keys() & known.keys() else {}
         thing = reader.tables.build(target, node, KIND | extra.keys())
@@ -117,9 +120,9 @@ class Kinds:
         if first is None:
             return reader.mistake(inner, f"{key!r} has no settings; write {key} = true")
         value = reader.read(inner, first.hint)
-        return BAD if value is BAD else self._of_first(inner, target, value)
+        return BAD if value is BAD else self.of_first(inner, target, value)
 
-    def _of_first(self, node: Node, target: Callable[..., Any], value: Any) -> Any:
+    def of_first(self, node: Node, target: Callable[..., Any], value: Any) -> Any:
         """Make one of its first setting alone."""
         settings = settings_of(target)
         first = next(iter(settings.by_name))

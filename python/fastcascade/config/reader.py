@@ -15,7 +15,7 @@ from fastcascade.config.hints import alternatives, base, choices, is_list, is_ma
 from fastcascade.config.kinds import Kinds
 from fastcascade.config.mistakes import Mistakes, meant
 from fastcascade.config.references import NotFound, References, is_secret
-from fastcascade.config.settings import settings_of
+from fastcascade.config.settings import made_of_a_path, settings_of
 from fastcascade.config.tables import Tables
 from fastcascade.config.words import described, given
 
@@ -106,6 +106,9 @@ class Reader:
             return text
         if any(base(each) in (Path, PathLike) for each in options):
             return self.references.path(text)
+        part = next((each for each in options if made_of_a_path(each)), None)
+        if part is not None and str not in options:
+            return self.kinds.of_first(node, part, self.references.path(text))
         return text if str in options else self._name(node, hint, options, words, text)
 
     def _name(self, node: Node, hint: Any, options: Options, words: list[str], text: str) -> Any:

@@ -4,25 +4,28 @@ They are read off the constructor, so that a new one needs nothing here. What th
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from os import PathLike
 from typing import Any, Final, NamedTuple
 
 from fastcascade.cascade import Cascade
 from fastcascade.config.families import Link
-from fastcascade.config.hints import Foreign, resolved
+from fastcascade.config.hints import Foreign, alternatives, base, is_part, resolved
 from fastcascade.config.mistakes import meant
 from fastcascade.embedders import Embedder
+from fastcascade.errors import ConfigError
+from fastcascade.evals.admitted import AdmissionFile, Admitted
 from fastcascade.fallbacks.region import Region
 from fastcascade.fallbacks.review import Review
 from fastcascade.fallbacks.static import Static
-from fastcascade.lanes import Lanes
+from fastcascade.lanes import Lane, Lanes
 from fastcascade.messages import Reply, Request
 from fastcascade.reviews.desk import ReviewDesk
 from fastcascade.tiers import SAMPLING, Tier
 
-__all__ = ["FLAT", "Setting", "Settings", "settings_of"]
+__all__ = ["ARTEFACT", "FLAT", "Setting", "Settings", "made_of_a_path", "settings_of"]
 
 
 class Other(NamedTuple):
@@ -36,13 +39,16 @@ class Other(NamedTuple):
 Answer = str | Reply | Callable[[Request], Any]
 OTHERWISE: Final[Mapping[Any, Mapping[str, Other]]] = {
     Cascade: {"tiers": Other("tiers", Tier, required=True), "fallbacks": Other("fallbacks", list[Link])},
-    Lanes: {"lanes": Other("rules", None)},
+    Admitted: {"admission": Other("admitted", AdmissionFile), "lanes": Other("rules", Sequence[Lane])},
     Region: {"backups": Other("tiers", Tier, required=True)},
     Reply: {"content": Other("content", str)},
     Static: {"answer": Other("answer", Answer)},
 }
 BY_NAME: Final[Mapping[str, Any]] = {"client": Foreign, "embedder": Embedder, "model": str}
 """What parameters take whose hint is `Any`."""
+ARTEFACT: Final = "artefact"
+"""Where what a fit has found stands, for a thing with a `load` of its own."""
+LOADED: Final[Mapping[str, Other]] = {"source": Other(ARTEFACT, PathLike[str] | Mapping[str, Any], required=True)}
 FLAT: Final[Mapping[Any, tuple[str, Any]]] = {Review: ("desk", ReviewDesk)}
 """Where the settings of a part stand in the same table as those of the whole."""
 
@@ -93,7 +99,11 @@ class Settings:
 @cache
 def settings_of(target: Callable[..., Any]) -> Settings:
     """Read them off."""
-    other = OTHERWISE.get(target, {})
+    if target is Lanes:  # in a file they are one table, whether they go by an admission or not
+        whole = settings_of(Admitted)
+        admitted = replace(whole.by_name["admitted"], required=False)
+        return replace(whole, target=_lanes, by_name={**whole.by_name, "admitted": admitted})
+    other = LOADED if inspect.ismethod(target) and target.__name__ == "load" else OTHERWISE.get(target, {})
     hints = resolved(target)
     found: dict[str, Setting] = {}
     places: dict[str, str] = {}
@@ -122,6 +132,22 @@ def settings_of(target: Callable[..., Any]) -> Settings:
     if target in FLAT:
         found.pop(FLAT[target][0])
     return Settings(target, found, places, rest)
+
+
+def made_of_a_path(hint: Any) -> bool:
+    """Whether a path alone can make such a part."""
+    if not is_part(hint):
+        return False
+    first = next(iter(settings_of(hint).by_name.values()), None)
+    return first is not None and first.required and any(base(each) is PathLike for each in alternatives(first.hint))
+
+
+def _lanes(**given: Any) -> Lanes:
+    if "admission" in given:
+        return Admitted(**given)
+    if "by" in given:
+        raise ConfigError("by says what is looked up in 'admitted', which is missing")
+    return Lanes(**given)
 
 
 def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:

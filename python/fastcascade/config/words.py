@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from fastcascade.config.families import FAMILIES
 from fastcascade.config.hints import alternatives, base, choices, is_list, is_mapping, is_part
 from fastcascade.config.mistakes import listed
+from fastcascade.config.settings import made_of_a_path
 
 __all__ = ["described", "given"]
 
@@ -48,6 +49,8 @@ def _named(hint: Any, *, many: bool) -> str:
         one, several = NAMES[origin]
     elif origin in FAMILIES:
         one, several = FAMILIES[origin].what, f"{FAMILIES[origin].what.partition(' ')[2]}s"
+    elif made_of_a_path(hint):
+        one, several = "a path or a table", "paths or tables"
     elif is_mapping(hint) or is_part(hint):
         one, several = "a table", "tables"
     elif is_list(hint):

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcascade.errors import ConfigError
-from fastcascade.evals.admitted import Admission, AdmissionRow
 from fastcascade.evals.bounds import exact_high, exact_low
+from fastcascade.evals.earned import Admission, AdmissionRow
 from fastcascade.evals.outcomes import Floats, Outcomes
 from fastcascade.evals.paired import Pairs, holm
 

@@ -1,244 +1,229 @@
-"""Which tasks the small tier has earned, as a file, and the lanes that obey it. Needs no numpy.
+"""Routing that obeys what was earned: the lanes of a policy file, which may be replaced while a server runs.
 
-`admission.admit` writes the file; `Cascade(small, large, lanes=Admitted("admission.json"))` goes by it: a request
-whose task was not admitted enters at the large tier, and so does one whose task is not in the file. Like any lane it
-yields to the caller's own `min_tier` and `max_tier`.
+`admission.admit` writes the file; `Cascade(small, large, lanes=Admitted("admitted.json"))` goes by it: a request whose
+task was not admitted enters at the large tier, and so does one whose task is not in the file. Like any lane it yields
+to the caller's own `min_tier` and `max_tier`. Needs no numpy.
 """
 
-import json
-import math
+import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+import time
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from datetime import UTC, datetime
 from datetime import date as calendar_date
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeAlias, get_args
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from fastcascade._core import Clock
+from fastcascade.answers import Entrance
+from fastcascade.effects import Effect, Outcome
 from fastcascade.errors import ConfigError
+from fastcascade.evals.earned import Admission, AdmissionRow, Earned
 from fastcascade.lanes import Lane, Lanes
+from fastcascade.ledger import Ledger
 from fastcascade.messages import Request
+from fastcascade.notices import NoticeKind, notify
 
-__all__ = ["Admission", "AdmissionRow", "Admitted", "Earned"]
+if TYPE_CHECKING:
+    from fastcascade.semantic import SemanticRoutes
 
-Earned: TypeAlias = Literal["admitted", "not yet", "refused"]
-KIND: Final = "admission"
-VERSION: Final = 1
-BY: Final = ("task", "route", "customer", "feature")
+__all__ = ["Admission", "AdmissionFile", "AdmissionRow", "Admitted", "Earned"]
 
-
-@dataclass(frozen=True, slots=True)
-class AdmissionRow:
-    """What one slice has earned.
-
-    `cheap` is the mean quality of what would be answered (with a gate: of the small tier's accepted answers and the
-    large tier's others), `dear` that of the large tier alone. `low` is the share of the large tier's quality that
-    is reached, with confidence 1 - delta for this slice alone. `saving` is of the large tier's cost, as observed.
-    """
-
-    slice: str
-    n: int
-    cheap: float
-    dear: float
-    low: float
-    verdict: Earned
-    saving: float | None = None
-    more_cases: int | None = None
-    why: str = ""
+By: TypeAlias = Literal["task", "route", "customer", "feature"]
+NEWS: Final[NoticeKind] = "admission"
+log: Final = logging.getLogger("fastcascade")
 
 
-@dataclass(frozen=True)
-class Admission:
-    """Which slices the small tier has earned: with confidence 1 - delta every one admitted keeps its share.
+class AdmissionFile:
+    """A policy file, read again when it was replaced.
+
+    A new file that is broken, or gone, changes nothing: the policy that was read last holds, and a notice says so.
 
     Args:
-        rows: the slices.
-        keep: the share of the large tier's quality that a slice must keep.
-        delta: the risk that any slice was admitted wrongly.
-        n: the cases it was learned from.
-        date: when, as 2026-01-31.
-        fingerprint: of the outcomes.
-        accept: the score from which on the small tier's answer is taken; None where there is no gate.
+        path: what `fastcascade admit --to` wrote. It must be whole when it is read first.
+        every: seconds between two looks at whether it was replaced, by the request that comes next: one `stat`, some
+            microseconds on a local disk. None looks only when `reload` is called.
+        days: a notice says so, once a day, where the cases are older than so many days, or nobody knows how old.
+        clock: what `every` goes by; for tests.
     """
 
-    rows: tuple[AdmissionRow, ...]
-    keep: float
-    delta: float
-    n: int
-    date: str = ""
-    fingerprint: str = ""
-    accept: float | None = None
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every: float | None = 10.0,
+        days: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Read it."""
+        if every is not None and not every > 0:
+            raise ConfigError(f"every must be a number of seconds above 0, or None, not {every!r}")
+        if days is not None and days < 1:
+            raise ConfigError(f"days must be 1 at least, or None, not {days!r}")
+        self.path, self.every, self.days = Path(path), every, days
+        self._now: Callable[[], float] = time.monotonic if clock is None else clock.now
+        self._lock = Lock()
+        self._told: tuple[Admission, calendar_date] | None = None
+        self._seen = self._marks()
+        self._admission = Admission.load(self.path)
+        self._next = self._now() + (every or 0.0)
+        self._tell_age()
 
-    @cached_property
-    def admitted(self) -> frozenset[str]:
-        """The slices whose requests may enter at the small tier."""
-        return frozenset(row.slice for row in self.rows if row.verdict == "admitted")
+    @property
+    def admission(self) -> Admission:
+        """What holds now; looks first whether the file was replaced, if that is due."""
+        if self.every is not None and self._now() >= self._next and self._lock.acquire(blocking=False):
+            try:
+                self._next = self._now() + self.every
+                self._look()
+            finally:
+                self._lock.release()
+        return self._admission
 
-    def dumps(self) -> str:
-        """As a JSON text; what is not known is left out."""
-        rows = [{name: value for name, value in asdict(row).items() if value not in (None, "")} for row in self.rows]
-        for row, whole in zip(rows, self.rows, strict=True):
-            row["slice"] = whole.slice
-        head = {name: getattr(self, name) for name in ("keep", "delta", "n", "date", "fingerprint", "accept")}
-        known = {name: value for name, value in head.items() if value not in (None, "")}
-        return json.dumps({"kind": KIND, "version": VERSION, **known, "slices": rows}, indent=1, ensure_ascii=False)
+    def reload(self) -> bool:
+        """Read the file now, and say whether the policy is another. What is broken is raised, and the old one holds."""
+        with self._lock:
+            before, self._seen = self._admission, self._marks()
+            self._admission = Admission.load(self.path)
+            self._tell_age()
+            return self._admission != before
 
-    def dump(self, path: str | os.PathLike[str]) -> None:
-        """Write the file whole, or not at all."""
-        target = Path(path)
-        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
+    def __repr__(self) -> str:
+        """Show the path."""
+        return f"AdmissionFile({str(self.path)!r})"
+
+    def _look(self) -> None:
+        marks = self._marks()
+        if marks != self._seen:
+            self._seen = marks
+            try:
+                self._admission = Admission.load(self.path)
+            except ConfigError as error:
+                notify(NEWS, str(self.path), f"{error}; the policy that was read before it holds on")
+            else:
+                log.info("%s was read anew: admitted are %s", self.path, sorted(self._admission.admitted))
+        self._tell_age()
+
+    def _marks(self) -> tuple[int, ...] | None:
+        """What tells one version of the file from the next."""
         try:
-            beside.write_text(self.dumps() + "\n", encoding="utf-8")
-            beside.replace(target)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Admission":
-        """Read a file. What is damaged is a `ConfigError` that says where: nothing is admitted by half a file."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
-        return cls.loads(text, str(path))
-
-    @classmethod
-    def loads(cls, text: str, name: str = "the admission") -> "Admission":
-        """Read the text of a file."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{name} is not JSON: {error}; write it anew with admit") from None
-        return _Reading(name).admission(data)
-
-
-class _Reading:
-    """An admission on its way from JSON."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def admission(self, data: Any) -> Admission:
-        """The whole."""
-        if not isinstance(data, dict) or data.get("kind") != KIND:
-            self._refuse(f'it is not an admission: its "kind" must be "{KIND}"')
-        if data.get("version") != VERSION:
-            self._refuse(f"version must be {VERSION}, not {data.get('version')!r}")
-        head = {name: value for name, value in data.items() if name not in {"kind", "version", "slices"}}
-        self._known(head, {each.name for each in fields(Admission)} - {"rows"}, "")
-        found = data.get("slices")
-        if not isinstance(found, list):
-            self._refuse("slices must be a list")
-        rows = tuple(self._row(row, f"slice {place}: ") for place, row in enumerate(found, 1))
-        names = [row.slice for row in rows]
-        if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
-            self._refuse(f"the slice {twice!r} is there twice")
-        for name, most in (("keep", 1.0), ("delta", 1.0)):
-            if not 0.0 < self._number(head, name, "") <= most:
-                self._refuse(f"{name} must be above 0 and at most 1, not {head[name]!r}")
-        accept = None if head.get("accept") is None else self._number(head, "accept", "")
-        date = self._text(head, "date", "")
-        try:
-            _ = date and calendar_date.fromisoformat(date)
-        except ValueError:
-            self._refuse(f"date must be like 2026-01-31, not {date!r}")
-        n, origin = self._count(head, "n", ""), self._text(head, "fingerprint", "")
-        return Admission(rows, float(head["keep"]), float(head["delta"]), n, date, origin, accept)
-
-    def _row(self, row: Any, where: str) -> AdmissionRow:
-        if not isinstance(row, dict):
-            self._refuse(f"{where}must be an object, not {row!r}")
-        self._known(row, {each.name for each in fields(AdmissionRow)}, where)
-        if row.get("verdict") not in get_args(Earned):
-            self._refuse(f"{where}verdict must be one of {', '.join(get_args(Earned))}, not {row.get('verdict')!r}")
-        if not isinstance(row.get("slice"), str):
-            self._refuse(f"{where}slice must be a text, not {row.get('slice')!r}")
-        return AdmissionRow(
-            row["slice"],
-            self._count(row, "n", where),
-            self._number(row, "cheap", where),
-            self._number(row, "dear", where),
-            self._number(row, "low", where),
-            row["verdict"],
-            None if row.get("saving") is None else self._number(row, "saving", where),
-            None if row.get("more_cases") is None else self._count(row, "more_cases", where),
-            self._text(row, "why", where),
-        )
-
-    def _known(self, found: Mapping[str, Any], names: Collection[str], where: str) -> None:
-        if strange := sorted(found.keys() - set(names)):
-            self._refuse(f"{where}{strange[0]!r} is not known here; there are {', '.join(sorted(names))}")
-
-    def _number(self, found: Mapping[str, Any], name: str, where: str) -> float:
-        value = found.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self._refuse(f"{where}{name} must be a finite number, not {value!r}")
-        return float(value)
-
-    def _count(self, found: Mapping[str, Any], name: str, where: str) -> int:
-        value = found.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self._refuse(f"{where}{name} must be a whole number from 1 on, not {value!r}")
-        return value
-
-    def _text(self, found: Mapping[str, Any], name: str, where: str) -> str:
-        value = found.get(name, "")
-        if not isinstance(value, str):
-            self._refuse(f"{where}{name} must be a text, not {value!r}")
-        return value
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise ConfigError(f"{self._name}: {what}; write it anew with admit")
+    def _tell_age(self) -> None:
+        if self.days is None:
+            return
+        today, held = datetime.now(UTC).date(), self._admission
+        if self._told is not None and self._told[0] is held and self._told[1] == today:
+            return
+        self._told = (held, today)
+        if not held.date:
+            notify(NEWS, str(self.path), f"nobody knows how old the admission is, and it may be {self.days} days old")
+        elif (age := (today - calendar_date.fromisoformat(held.date)).days) > self.days:
+            said = f"the admission is {age} days old, and may be {self.days}: record anew, and admit"
+            notify(NEWS, str(self.path), said)
 
 
 class Admitted(Lanes):
     """Lanes by which a request goes large unless its task has been admitted.
 
     Args:
-        admission: what was earned, or the path of its file, which is read once.
-        lanes: rules for those that were admitted; as in `Lanes`.
+        admission: what was earned, or its file: a path is looked at every ten seconds; see `AdmissionFile`.
+        lanes: rules for those that were admitted, as in `Lanes`; or whole lanes of your own, which then have all
+            that follows but `by` in themselves. Who goes large by them, does so for their reason.
         by: what of a request names its slice: task, route, customer or feature. A request without one is admitted
-            only where the cases without a slice were.
+            only where the cases without a slice were. With semantic routes it may be the route that they find.
         large_tasks: tasks that go large, admitted or not.
         large_customers: kinds of customer that do.
         large: the name of the large tier; the last one by default.
         regenerated_within: as in `Lanes`.
+        semantic: as in `Lanes`.
+        semantic_timeout: as in `Lanes`.
         clock: what `regenerated_within` goes by; for tests.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default, and is named
         self,
-        admission: Admission | str | os.PathLike[str],
-        lanes: Sequence[Lane] = (),
+        admission: Admission | AdmissionFile | str | os.PathLike[str],
+        lanes: Sequence[Lane] | Lanes = (),
         *,
-        by: str = "task",
+        by: By = "task",
         large_tasks: Collection[str] = (),
         large_customers: Collection[str] = (),
         large: str = "",
         regenerated_within: float | None = None,
+        semantic: "SemanticRoutes | None" = None,
+        semantic_timeout: float = 2.0,
         clock: Clock | None = None,
     ) -> None:
         """Read what was earned."""
-        if by not in BY:
-            raise ConfigError(f"by must be one of {', '.join(BY)}, not {by!r}")
-        super().__init__(
-            lanes,
-            large_tasks=large_tasks,
-            large_customers=large_customers,
-            large=large,
-            regenerated_within=regenerated_within,
-            clock=clock,
+        if by not in get_args(By):
+            raise ConfigError(f"by must be one of {', '.join(get_args(By))}, not {by!r}")
+        told = large_tasks or large_customers or large or regenerated_within is not None or semantic is not None
+        if isinstance(lanes, Lanes) and told:
+            raise ConfigError("lanes of your own hold their settings themselves: say large, semantic and such there")
+        self._rules = rules = (
+            lanes
+            if isinstance(lanes, Lanes)
+            else Lanes(
+                lanes,
+                large_tasks=large_tasks,
+                large_customers=large_customers,
+                large=large,
+                regenerated_within=regenerated_within,
+                semantic=semantic,
+                semantic_timeout=semantic_timeout,
+                clock=clock,
+            )
         )
-        self.admission = admission if isinstance(admission, Admission) else Admission.load(admission)
-        self.by = by
+        super().__init__(
+            rules.lanes,
+            large_tasks=rules.large_tasks,
+            large_customers=rules.large_customers,
+            large=rules.large,
+            semantic=rules.semantic,
+            semantic_timeout=rules.semantic_timeout,
+        )
+        self._seen = rules._seen  # noqa: SLF001 - one memory, which a copy of these lanes may be made to do without
+        self.by: By = by
+        self._source = AdmissionFile(admission) if isinstance(admission, str | os.PathLike) else admission
 
-    def _must_go_large(self, request: Request, *, remember: bool) -> str:
-        if why := super()._must_go_large(request, remember=remember):
-            return why
+    @property
+    def admission(self) -> Admission:
+        """What was earned, as it holds now."""
+        source = self._source
+        return source if isinstance(source, Admission) else source.admission
+
+    def reload(self) -> bool:
+        """Read the file now, and say whether the policy is another; what is broken is raised, and the old one holds."""
+        return isinstance(self._source, AdmissionFile) and self._source.reload()
+
+    def check(self, places: Mapping[str, int]) -> None:
+        """Refuse rules that name tiers which are not there."""
+        self._rules.check(places)
+
+    def find_route(self, request: Request, ledger: Ledger) -> Generator[Effect, Outcome, Request]:
+        """As the rules do."""
+        if self.semantic is None and self._rules.semantic is not None:  # turned off in this copy
+            return request
+        return (yield from self._rules.find_route(request, ledger))
+
+    def choose(
+        self, request: Request, places: Mapping[str, int], sticky: int = 0, *, remember: bool = True
+    ) -> Entrance:
+        """As the rules say where the request's slice was admitted, else at the large tier."""
+        chosen = self._rules.choose(request, places, sticky, remember=remember and self._seen is not None)
+        why = self._not_admitted(request)
+        large = places[self.large] if self.large else len(places) - 1
+        if not why or chosen.first >= large:
+            return chosen
+        bounded = self._bounds(request, places)
+        return Entrance(min(max(large, sticky, bounded.first), bounded.last), bounded.last, why)
+
+    def _not_admitted(self, request: Request) -> str:
         name = getattr(request, self.by)
         if name in self.admission.admitted:
             return ""

@@ -2,7 +2,7 @@
 
     alarm = QualityAlarm(0.95, delta=0.05, floor=shadow.floor)          # a false alarm, ever: in 5 % of services
     alarm = QualityAlarm(0.95, every=20_000, floor=shadow.floor)        # one in 20,000 labels, and quick for ever
-    if alarm.add(label.score, label.propensity): ...                    # a notice was made as well
+    if alarm.hear(label): ...                                           # a notice was made as well
 
 Each is a bet. Whoever stakes against the promise, at odds that are fair while it is kept, ends up with 1/delta times
 his money in one run of 1/delta at most, however long it is and however often he looks (Ville). So that much money is
@@ -25,7 +25,8 @@ from typing import Any, Final
 from fastcascade.errors import ConfigError
 from fastcascade.evals.drift import LINES, EscalationWatch, Status
 from fastcascade.evals.live_bounds import BETS
-from fastcascade.evals.purse import VERSION, Purse, same, settled, within
+from fastcascade.evals.purse import VERSION, Purse, same, settled, whole, within
+from fastcascade.evals.shadow_labels import Label
 from fastcascade.evals.suggestions import Suggestion, suggest
 from fastcascade.notices import notify
 
@@ -93,6 +94,12 @@ class QualityAlarm:
             notify("quality", self.about, text)
         return fires
 
+    def hear(self, label: Label | None) -> bool:
+        """Take a label of a shadow, if it is one of an accepted answer that was drawn; others say nothing of these."""
+        if label is None or label.propensity is None or label.population != "accepted":
+            return False
+        return self.add(label.score, label.propensity)
+
     def _remembered(self, surprise: float) -> list[float]:
         if len(self._gains) >= REMEMBERED:
             self._gains.clear()
@@ -120,10 +127,10 @@ class QualityAlarm:
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on where another one of the same settings was."""
         same(state, self._settings())
-        with self._lock:
-            self.n = int(state["n"])
-            self.fired = None if state["fired"] is None else int(state["fired"])
+        with self._lock, whole():
+            n, fired = int(state["n"]), None if state["fired"] is None else int(state["fired"])
             self._purse.put(state["logs"])
+            self.n, self.fired = n, fired
 
     def _settings(self) -> dict[str, Any]:
         return {"promise": self.promise, "delta": self.delta, "every": self.every, "floor": self.floor}
@@ -169,13 +176,26 @@ class QualityAlarms:
         heard = [self.whole] + ([self.slices[slice]] if slice in self.slices else [])
         return [alarm for alarm in heard if alarm.add(score, propensity)]
 
+    def hear(self, label: Label | None) -> list[QualityAlarm]:
+        """Take a label of a shadow, as `QualityAlarm.hear` does; the alarms that go off now."""
+        if label is None or label.propensity is None or label.population != "accepted":
+            return []
+        return self.add(label.score, label.propensity, label.slice)
+
     def state(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
         return {"whole": self.whole.state(), "slices": {name: each.state() for name, each in self.slices.items()}}
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on where others were; slices that are new begin."""
-        self.whole.resume(state["whole"])
-        for name, held in state["slices"].items():
-            if name in self.slices:
-                self.slices[name].resume(held)
+        """Go on where others were; slices that are new begin. Where one does not fit, none is changed."""
+        with whole():
+            slices = {name: held for name, held in state["slices"].items() if name in self.slices}
+            pairs = [(self.whole, state["whole"]), *((self.slices[name], held) for name, held in slices.items())]
+        before = [(alarm, alarm.state()) for alarm, _ in pairs]
+        try:
+            for alarm, held in pairs:
+                alarm.resume(held)
+        except ConfigError:
+            for alarm, held in before:
+                alarm.resume(held)
+            raise

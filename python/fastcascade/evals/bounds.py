@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr, betaincinv, gammaln, logsumexp, ndtri, xlog1py, xlogy
+from scipy.special import bdtr, betaincinv, gammaln, ndtri, xlog1py, xlogy
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.outcomes import Floats
@@ -50,6 +50,10 @@ REACH: Final = 6.0
 """Standard deviations of a count that are summed, and as many cases besides as that squared."""
 NOTHING: Final = 1e-13
 """A count less likely than this is left out of a sum."""
+NEWTON: Final = 2
+"""Each step doubles the digits, and less than a whole number is asked for."""
+IMPOSSIBLE: Final = -1e5
+"""The logarithm of what cannot be, where it is to be a number."""
 BEYOND: Final = 1e-8
 """More than what lies beyond weighs: it is paid for."""
 
@@ -143,7 +147,13 @@ def betting_p(values: Floats, bound: float, *, ends: tuple[float, float] = (0.0,
 
 def fair_p(logs: Floats) -> float:
     """The p-value of what fair games came to, each begun with the same share of the purse: logs of gains."""
-    return float(np.exp(np.minimum(0.0, math.log(len(logs)) - logsumexp(logs))))
+    return float(fair_ps(logs[:, None])[0])
+
+
+def fair_ps(logs: Floats) -> Floats:
+    """The same of many claims at once: a row to each game, a column to each claim."""
+    top = logs.max(axis=0)
+    return np.asarray(np.exp(np.minimum(0.0, math.log(len(logs)) - top - np.log(np.exp(logs - top).sum(axis=0)))))
 
 
 def margin_p(lost: float, won: float, n: float, margin: float, spare: float) -> float:
@@ -166,18 +176,36 @@ def margin_p(lost: float, won: float, n: float, margin: float, spare: float) -> 
     return min(1.0, spare + BETWEEN * found + BEYOND)
 
 
-def _score(lost: Floats, won: Floats, n: float, margin: float) -> Floats:
+def _score(lost: Floats, won: Floats, n: float, margin: float | Floats) -> Floats:
     """How far lost less won is from `margin`, in standard deviations as likely as can be at that margin."""
+    apart, spread, _ = _off(lost, won, n, margin)
+    return np.asarray(apart / np.sqrt(spread))
+
+
+def _off(lost: Floats, won: Floats, n: float, margin: float | Floats) -> tuple[Floats, Floats, Floats]:
+    """How far lost less won is from `margin`, the variance at that margin, and how that grows with the losses."""
     half = lost * (1 + margin) + won * (1 - margin) - 2 * n * margin
-    win = (half + np.sqrt(half * half + 8 * n * won * margin * (1 - margin))) / (4 * n)
-    return np.asarray((lost - won - n * margin) / np.sqrt(n * (2 * win + margin * (1 - margin))))
+    root = np.sqrt(half * half + 8 * n * won * margin * (1 - margin))
+    win = (half + root) / (4 * n)
+    grows = 2 * n * (1 + margin) * win / np.maximum(root, 1e-300)
+    return lost - won - n * margin, n * (2 * win + margin * (1 - margin)), grows
 
 
 def _as_far_out(wins: Floats, seen: float, n: float, margin: float) -> Floats:
     """For each number of wins, the most losses that are as far out as what was seen; -1 where none are."""
+    # The score rises with the losses up to there.
     low, high = np.full(len(wins), -1.0), np.floor(wins + n * margin) + 1
-    # The score rises with the losses up to there. Halving finds the whole number, ties and all.
-    for _ in range(math.ceil(math.log2(float(high.max()) + 2)) + 1):
+    # Newton's way to the real number; then the whole ones beside it are tried, ties and all.
+    guess = np.maximum(wins + n * margin + seen * np.sqrt(n * margin * (1 - margin) + 2 * wins), 0.0)
+    for _ in range(NEWTON):
+        apart, spread, grows = _off(guess, wins, n, margin)
+        deviation = np.sqrt(spread)
+        guess = np.clip(guess - (apart - seen * deviation) / (1 - seen * grows / (2 * deviation)), 0.0, high)
+    for beside in (np.floor(guess + 1e-6), np.floor(guess + 1e-6) + 1):
+        out = _score(beside, wins, n, margin) <= seen + 1e-9
+        low, high = np.where(out, np.maximum(low, beside), low), np.where(out, high, np.minimum(high, beside))
+    # Halving finds what is left.
+    while (high - low > 1).any():
         middle = np.floor((low + high) / 2)
         out = (middle < 0) | (_score(np.maximum(middle, 0.0), wins, n, margin) <= seen + 1e-9)
         low, high = np.where(out, np.maximum(low, middle), low), np.where(out, high, middle)
@@ -189,16 +217,44 @@ def _as_likely(seen: float, n: float, win: Floats, margin: float) -> Floats:
     reach = [REACH * math.sqrt(n * share * (1 - share)) + REACH * REACH for share in (win[0], win[-1])]
     first, last = max(0.0, math.floor(n * win[0] - reach[0])), min(n, math.ceil(n * win[-1] + reach[1]))
     wins = np.arange(first, last + 1)
+    weight = _chances(wins, np.full(len(wins), n), win)
+    some = np.flatnonzero(weight.max(axis=0) > NOTHING)
+    wins, weight = wins[some], weight[:, some]
     losses = _as_far_out(wins, seen, n, margin)
     # Where even the most losses there may be are next to impossible, the sum need not be made.
     if (less := bdtr(max(float(losses.max()), 0.0), int(n), np.minimum(win + margin, 1.0))).max() < BEYOND:
         return np.asarray(less)
-    log = gammaln(n + 1) - gammaln(wins + 1) - gammaln(n - wins + 1)
-    weight = np.exp(log + xlogy(wins, win[:, None]) + xlog1py(n - wins, -win[:, None]))
-    place, count = np.nonzero((weight > NOTHING) & (losses >= 0))
-    left, share = (n - wins)[count], win[place]
-    few = bdtr(np.minimum(losses[count], left), left.astype(int), np.minimum((share + margin) / (1 - share), 1.0))
-    return np.bincount(place, weight[place, count] * few, len(win)).astype(np.float64)
+    return np.asarray((weight * _few(losses, n - wins, (win + margin) / (1 - win))).sum(axis=1))
+
+
+def _few(losses: Floats, left: Floats, chance: Floats) -> Floats:
+    """How likely so few losses are among those left, at each chance of one; with a row to each chance.
+
+    From one count of wins to the next there is one case less, and some losses more are allowed. Each adds one term of a
+    binomial distribution, so that its sum function is called once to a row; nothing is subtracted, nothing is lost.
+    """
+    chance = np.minimum(chance, 1.0)
+    losses = np.maximum.accumulate(losses)
+    more = np.diff(losses).astype(int)
+    first = bdtr(np.clip(losses[0], 0.0, left[0]), int(left[0]), chance) if losses[0] >= 0 else np.zeros_like(chance)
+    # For each step: one case less at the old count of losses, then each count up to the new one.
+    ends = np.cumsum(more + 1)
+    cases = np.repeat(left[:-1] - 1, more + 1)
+    counts = np.arange(len(cases)) - np.repeat(ends - more - 1, more + 1) + np.repeat(losses[:-1], more + 1)
+    within = (counts >= 0) & (counts <= cases)
+    terms = _chances(np.where(within, counts, 0.0), cases, chance) * within
+    terms[:, ends - more - 1] *= chance[:, None]
+    grown = np.cumsum(np.hstack([first[:, None], terms]), axis=1)
+    return np.asarray(np.minimum(grown[:, np.append(0, ends)], 1.0))
+
+
+def _chances(counts: Floats, cases: Floats, chance: Floats) -> Floats:
+    """How likely each count is among so many cases: a row to each chance of one, for many counts at a time."""
+    log = gammaln(cases + 1) - gammaln(counts + 1) - gammaln(cases - counts + 1)
+    with np.errstate(divide="ignore"):
+        # A chance of 0 or 1 must not make no count of what cannot be into what is not a number.
+        yes, no = np.maximum(np.log(chance), IMPOSSIBLE), np.maximum(np.log1p(-chance), IMPOSSIBLE)
+    return np.asarray(np.exp(log + yes[:, None] * counts + no[:, None] * (cases - counts)))
 
 
 def ratio_p(lost: float, won: float, right: float, n: float, keep: float, spare: float) -> float:
@@ -220,7 +276,11 @@ def ratio_p(lost: float, won: float, right: float, n: float, keep: float, spare:
 
 def ratio_score(lost: float, won: float, right: float, n: float, keep: float) -> float:
     """How many standard deviations the quality is short of `keep`, below 0 where it is above: for planning."""
-    margin = (1 - keep) * right / n
-    if margin <= 0:
-        return (lost - won) / math.sqrt(lost + won) if lost + won else 0.0
-    return float(_score(np.asarray(lost, float), np.asarray(won, float), n, margin))
+    if keep < 1 and right > 0:
+        return float(ratio_scores(lost, won, right, n, np.array([keep]))[0])
+    return (lost - won) / math.sqrt(lost + won) if lost + won else 0.0
+
+
+def ratio_scores(lost: float, won: float, right: float, n: float, keeps: Floats) -> Floats:
+    """The same of many shares below 1 at once, where the dear model has any case right."""
+    return _score(np.asarray(lost, float), np.asarray(won, float), n, (1 - keeps) * right / n)

@@ -15,7 +15,7 @@ from fastcascade.evals.case_rows import FIELDS, NAMES, Row, kind_of
 
 __all__ = ["rows_of"]
 
-STRUCTURED: Final = frozenset({"messages", "candidates", "request"})
+STRUCTURED: Final = frozenset({"messages", "candidates", "request", "label"})
 """What a CSV file can only hold as JSON."""
 BYTES_MOST: Final = 2**31
 CELL_MOST: Final = 2**27

@@ -28,6 +28,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "why": (),
     "system": (),
     "request": (),
+    "label": (),
 }
 """What a case is read from, and the other names each field goes by."""
 NAMES: Final = {other: name for name, others in FIELDS.items() for other in (name, *others)}
@@ -132,6 +133,20 @@ class Row:
         except (ConfigError, RequestError, TypeError, ValueError) as error:
             self.wrong("candidates", str(error))
             return {}
+
+    def label(self) -> dict[str, Any]:
+        """What a shadow log made of what was said; nothing where the case is not from one."""
+        given = self._values.get("label")
+        if given is None or given == "":
+            return {}
+        if not isinstance(given, dict) or not {"score", "source"} <= set(given) <= {"score", "source", "propensity"}:
+            self.wrong("label", "is what a shadow log makes: score, source, propensity; what is right goes in expected")
+            return {}
+        number = given["score"]
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
+            self.wrong("label", f"must have a score from 0 to 1, not {number!r}")
+            return {}
+        return given
 
 
 def _conversation(given: list[Any], system: str) -> Request:

@@ -14,8 +14,10 @@ with gzip, told apart by its name. Some names that such files have mean the same
     note, why   a reviewer's words
     system      the system text that goes with the input
     request     a whole request as `fastcascade.records.dump` writes it, where input does not say it all
+    label       what a shadow log made of the candidate: {"score": 0.0, "source": "dear", "propensity": 0.02}
 
-So a file that `ReviewDesk.export` wrote loads as it is. Everything that is wrong with a file is told at once, by line.
+So files that `ReviewDesk.export` and `write_cases` wrote load as they are. Everything that is wrong with a file is
+told at once, by line.
 """
 
 import gzip
@@ -59,6 +61,7 @@ class Case:
         grader: how it is graded, as `grader_of` reads it; None is the way of all others.
         note: a person's remark; it is no part of what is asked or graded.
         why: why a person was asked, where the case comes from a review.
+        label: score, source and propensity of the candidate, where the case comes from a shadow log.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Case:
     grader: str | None = None
     note: str = ""
     why: str = ""
+    label: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse what could not be asked or counted."""
@@ -135,6 +139,7 @@ def _case(row: Row) -> Case | None:
         "grader": row.text("grader") or None,
         "note": row.text("note"),
         "why": row.text("why"),
+        "label": row.label(),
     }
     return Case(**fields) if row.mistaken == before else None
 
@@ -164,14 +169,14 @@ def _packed(file: BinaryIO) -> gzip.GzipFile:
 def fingerprint(cases: Iterable[Case]) -> str:
     """What these cases are known by: 64 hexadecimal digits, the same in whatever order, another for any change.
 
-    Remarks (`note`, `why`) are no part of it: they change neither what is asked nor what is right.
+    Remarks (`note`, `why`, `label`) are no part of it: they change neither what is asked nor what is right.
     """
     digests = sorted(sha256(json.dumps(_measured(case), sort_keys=True).encode()).digest() for case in cases)
     return sha256(b"".join(digests)).hexdigest()
 
 
 def _measured(case: Case) -> dict[str, Any]:
-    return {name: value for name, value in _shown(case).items() if name not in ("note", "why")}
+    return {name: value for name, value in _shown(case).items() if name not in ("note", "why", "label")}
 
 
 def _shown(case: Case) -> dict[str, Any]:

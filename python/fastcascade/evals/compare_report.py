@@ -19,6 +19,7 @@ UNPRINTABLE: Final = re.compile(
 MARKUP: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@$=^\"'&<>])")
 HEAD: Final = ("slice", "n", "old", "new", "difference", "verdict")
 LONGEST: Final = 80
+UNITS: Final = {"cost": "dollars a case", "latency": "seconds a case"}
 
 
 def markdown(found: Comparison) -> str:
@@ -29,7 +30,7 @@ def markdown(found: Comparison) -> str:
     ]
     if found.changes:
         lines += ["", _row(("", "n", "old", "new", "change (95 %)")), "|---|--:|--:|--:|---|"]
-        lines += [_row((each.name, str(each.n), *_means(each), _changed(each))) for each in found.changes]
+        lines += [_row((_measured(each), str(each.n), *_means(each), _changed(each))) for each in found.changes]
     lines += ["", *_terms(found)]
     for title, flips, count in _flips(found):
         if count:
@@ -65,7 +66,7 @@ def text(found: Comparison) -> str:
     """For a terminal: the same, in columns."""
     rows = [HEAD, *(_cells(row, _short(row.name)) for row in found.rows)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
-    lines = [f"{found.verdict}: {OVERALL} and {len(found.slices)} slices", ""]
+    lines = [f"{found.verdict}: the worst of {OVERALL} and {len(found.slices)} slices", ""]
     for row in rows:
         # Numbers stand to the right, so that they can be compared.
         cells = [
@@ -76,7 +77,8 @@ def text(found: Comparison) -> str:
     if found.changes:
         lines.append("")
         lines += [
-            f"{each.name} {' -> '.join(_means(each))}: {_changed(each)}, 95 %, n={each.n}" for each in found.changes
+            f"{_measured(each)}: {' -> '.join(_means(each))}, {_changed(each)}, 95 %, n={each.n}"
+            for each in found.changes
         ]
     lines += ["", *_terms(found)]
     for title, flips, count in _flips(found):
@@ -126,6 +128,10 @@ def _points(margin: float) -> str:
 
 def _means(each: Change) -> tuple[str, str]:
     return f"{each.old:.4g}", f"{each.new:.4g}"
+
+
+def _measured(each: Change) -> str:
+    return f"{each.name}, {UNITS[each.name]}" if each.name in UNITS else each.name
 
 
 def _changed(each: Change) -> str:

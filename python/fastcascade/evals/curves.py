@@ -5,29 +5,34 @@ upwards by about the root of bins / n, so compare figures of one n only. Brier i
 says whether a score puts the cases in the right order, which no curve here changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date as calendar_date
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.bootstrap import resampled
 from fastcascade.evals.logistic import fit, fold_of
 from fastcascade.evals.outcomes import Floats, Outcomes, Texts
-from fastcascade.gates.calibration import Isotonic, Origin, Platt
+from fastcascade.gates.calibration import EDGE, Isotonic, Origin, Platt
 
 __all__ = [
+    "Bin",
     "Calibrated",
     "brier",
     "calibrated",
     "ece",
     "fit_isotonic",
     "fit_platt",
+    "folded",
     "origin",
     "per_slice",
+    "reliability",
+    "shifts",
     "stretched",
     "through",
 ]
@@ -36,6 +41,10 @@ BINS: Final = 10
 POINTS: Final = 200
 """An artefact has at most so many points; between two the curve is straight."""
 FOLDS: Final = 5
+STEPS: Final = 20
+SMALL: Final = 1e-6
+Z: Final = 1.959964
+Places: TypeAlias = NDArray[np.intp]
 
 
 def origin(outcomes: Outcomes, day: calendar_date | None = None) -> Origin:
@@ -120,20 +129,27 @@ class Calibrated:
     ece_after_interval: tuple[float, float]
     brier_before: float
     brier_after: float
+    brier_before_interval: tuple[float, float]
+    brier_after_interval: tuple[float, float]
 
 
-def calibrated(score: Floats, right: Floats, weight: Floats | None = None, *, seed: int = 0) -> Calibrated:
-    """Measure a score. One that goes beyond 0 to 1 says no probability; its range is stretched over 0 to 1."""
+def calibrated(
+    score: Floats, right: Floats, weight: Floats | None = None, *, seed: int = 0, after: Floats | None = None
+) -> Calibrated:
+    """Measure a score. One that goes beyond 0 to 1 says no probability; its range is stretched over 0 to 1.
+
+    `after` is what the cases were given out of fold; without it an isotonic curve is fitted to the other folds.
+    """
     _checked(score, right)
     rng = np.random.default_rng(seed)
     weights = np.ones(len(score)) if weight is None else weight
-    low, high = float(score.min()), float(score.max())
-    score = before = stretched(score, low, high)
-    after = np.empty(len(score))
-    fold = fold_of(len(score), min(FOLDS, len(score)), rng)
-    for each in range(int(fold.max()) + 1):
-        train = fold != each if fold.max() > 0 else fold == each
-        after[fold == each] = through(fit_isotonic(score[train], right[train], weights[train]), score[fold == each])
+    before = stretched(score, float(score.min()), float(score.max()))
+    if after is None:
+        after = folded(
+            len(before),
+            lambda train, test: through(fit_isotonic(before[train], right[train], weights[train]), before[test]),
+            rng,
+        )
     return Calibrated(
         len(score),
         ece(before, right, weight=weights),
@@ -142,25 +158,87 @@ def calibrated(score: Floats, right: Floats, weight: Floats | None = None, *, se
         _spread(after, right, weights, rng),
         brier(before, right, weights),
         brier(after, right, weights),
+        _around((before - right) ** 2, weights),
+        _around((after - right) ** 2, weights),
     )
 
 
-def per_slice(score: Floats, right: Floats, slices: Texts, weight: Floats | None = None) -> Mapping[str, Platt]:
-    """A curve to each slice: the global one, moved by as much as the slice's own cases bear out.
+def folded(n: int, fit: Callable[[Places, Places], Floats], rng: np.random.Generator) -> Floats:
+    """What each case is given by a fit that has not seen it: `fit` has the places of the others, and of its own."""
+    found = np.empty(n)
+    fold = fold_of(n, min(FOLDS, n), rng)
+    for each in range(int(fold.max()) + 1):
+        test = np.flatnonzero(fold == each)
+        found[test] = fit(np.flatnonzero(fold != each) if fold.max() > 0 else test, test)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One point of a reliability diagram: what was said on the mean, what came true with its 95 % interval, of n."""
+
+    said: float
+    right: float
+    low: float
+    high: float
+    n: int
+
+
+def reliability(chance: Floats, right: Floats, weight: Floats | None = None, bins: int = BINS) -> list[Bin]:
+    """The reliability diagram: bins of equal numbers of cases, as the ECE has them; none where there are no cases.
+
+    The interval is Wilson's on as many cases of one weight as the bin is worth; of grades between 0 and 1, which
+    scatter less than right and wrong do, it is wider than it need be.
+    """
+    _checked(chance, right)
+    weights = np.ones(len(chance)) if weight is None else weight
+    where = _bins(chance, bins)
+    mass, square = np.bincount(where, weights, bins), np.bincount(where, weights**2, bins)
+    n = np.bincount(where, minlength=bins)
+    kept = mass > 0
+    mass, worth = mass[kept], (mass[kept] ** 2 / square[kept])
+    said = np.bincount(where, weights * chance, bins)[kept] / mass
+    true = np.bincount(where, weights * right, bins)[kept] / mass
+    middle = (true + Z**2 / (2 * worth)) / (1 + Z**2 / worth)
+    half = Z / (1 + Z**2 / worth) * np.sqrt(true * (1 - true) / worth + (Z / (2 * worth)) ** 2)
+    # What came true is inside, rounding or not.
+    columns = said, true, np.clip(middle - half, 0.0, true), np.clip(middle + half, true, 1.0)
+    rows = zip(*(column.tolist() for column in columns), n[kept].tolist(), strict=True)
+    return [Bin(*row) for row in rows]
+
+
+def shifts(chance: Floats, right: Floats, slices: Texts, weight: Floats | None = None) -> Mapping[str, float]:
+    """How far each slice lies from what was said of it, in log-odds, by as much as its own cases bear out.
 
     How far slices truly differ is estimated from all of them (empirical Bayes, method of moments); a slice of few
-    cases stays near the global curve, and where slices differ no more than by chance all stay there.
+    cases stays near 0, and where slices differ no more than by chance all stay there.
     """
-    weights = np.ones(len(score)) if weight is None else weight
-    whole = fit_platt(score, right, weights)
-    chance = through(whole, score)
+    weights = np.ones(len(chance)) if weight is None else weight
+    weights = weights * (weights.sum() / (weights**2).sum())  # as many cases as they are worth
     names, place = np.unique(slices.astype(str), return_inverse=True)
     known = np.maximum(np.bincount(place, weights * chance * (1 - chance)), 1e-9)
     moved = np.bincount(place, weights * (right - chance)) / known
     # The noise of each estimate is 1 / known; what they scatter beyond it is how much slices differ.
     differ = max(float(np.average(moved**2, weights=known)) - len(names) / float(known.sum()), 0.0)
-    shift = moved * differ / (differ + 1.0 / known)
-    return {str(name): Platt(whole.a, whole.b + float(shift[at])) for at, name in enumerate(names)}
+    shift = np.zeros(len(names))
+    if differ > 0:
+        held = np.clip(chance, EDGE, 1 - EDGE)
+        line = np.log(held / (1 - held))
+        for _ in range(STEPS):
+            here = 1.0 / (1.0 + np.exp(-line - shift[place]))
+            slope = np.bincount(place, weights * (right - here)) - shift / differ
+            step = slope / (np.bincount(place, weights * here * (1 - here)) + 1 / differ)
+            shift += np.clip(step, -1.0, 1.0)
+            if np.abs(step).max() < SMALL:
+                break
+    return {str(name): float(shift[at]) for at, name in enumerate(names)}
+
+
+def per_slice(score: Floats, right: Floats, slices: Texts, weight: Floats | None = None) -> Mapping[str, Platt]:
+    """A curve to each slice: the global one, moved by as much as the slice's own cases bear out; see `shifts`."""
+    whole = fit_platt(score, right, weight)
+    moved = shifts(through(whole, score), right, slices, weight)
+    return {name: Platt(whole.a, whole.b + shift) for name, shift in moved.items()}
 
 
 def _bins(chance: Floats, bins: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -180,6 +258,13 @@ def _spread(chance: Floats, right: Floats, weight: Floats, rng: np.random.Genera
     found = np.abs(sums[:, :-1]).sum(axis=1) / np.maximum(sums[:, -1], 1e-300)
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _around(gap: Floats, weight: Floats) -> tuple[float, float]:
+    """The interval of a weighted mean, of cases that are independent (normal; the weights are taken as given)."""
+    mean = float(np.average(gap, weights=weight))
+    half = Z * float(np.sqrt((weight**2 * (gap - mean) ** 2).sum())) / float(weight.sum())
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def _checked(score: Floats, right: Floats) -> None:

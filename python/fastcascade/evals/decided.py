@@ -1,12 +1,12 @@
 """What a cascade would have answered to recorded cases, with its thresholds as they are now: no calls are made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcascade.errors import ConfigError, NoAnswer
-from fastcascade.recording import replay
+from fastcascade.recording import Recording, replay
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
@@ -47,10 +47,11 @@ def decided(
         msg = f"{missing} of {len(cases)} cases are not in {runs.path} as {name} asks them"
         raise ConfigError(f"{msg}: fastcascade record {name} CASES --to {runs.path}")
     rows = {case.id: listed.seq for case, listed in zip(cases, listing.cases, strict=True)}
+    slices = {case.id: case.slice for case in cases}
     found = {}
     for case, recording in runs.recordings():
         try:
-            answer = replay(cascade, recording)
+            answer = replay(cascade, _entered(cascade, recording, slices[case]))
         except NoAnswer as error:
             answer = error.answer
         place = cascade.places.get(answer.tier)
@@ -58,3 +59,15 @@ def decided(
         grade = None if grade is None else max(0.0, grade)
         found[case] = Decision(answer.tier if place is not None else "", grade, answer.known_cost_usd, answer.latency)
     return found
+
+
+def _entered(cascade: "Cascade", recording: Recording, slice_: str) -> Recording:
+    """Every tier was asked; now the case enters where the lanes of this cascade say.
+
+    What a case is filed under is its task, where its request has none: the same names are admitted.
+    """
+    request = recording.request
+    request = request if request.task else replace(request, task=slice_)
+    entrance = cascade.lanes.choose(request, cascade.places, remember=False)
+    after = recording.entrance.after if recording.entrance else 0.0
+    return replace(recording, entrance=replace(entrance, after=after))

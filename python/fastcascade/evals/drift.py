@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.live_bounds import BETS, exact
-from fastcascade.evals.purse import VERSION, Purse, same, settled, within
+from fastcascade.evals.purse import VERSION, Purse, same, settled, whole, within
 from fastcascade.notices import notify
 
 __all__ = ["LINES", "EscalationWatch", "Status"]
@@ -161,14 +161,17 @@ class EscalationWatch:
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on where another one of the same settings was."""
         same(state, self._settings)
-        with self._lock:
-            self.n, self.fired, self._over = int(state["n"]), state["fired"], set(state["over"])
+        with self._lock, whole():
+            n, fired, over = int(state["n"]), state["fired"], set(state["over"])
+            last = [each == "1" for each in state["last"]]
+            logs = [purse.read(held) for purse, held in zip(self._purses(), state["logs"], strict=True)]
+            for purse, held in zip(self._purses(), logs, strict=True):
+                purse.logs = held
+            self.n, self.fired, self._over = n, fired, over
             self.status = self._standing()
             self._last.clear()
-            self._last.extend(each == "1" for each in state["last"])
+            self._last.extend(last)
             self._recent = sum(self._last)
-            for purse, held in zip(self._purses(), state["logs"], strict=True):
-                purse.put(held)
 
     def _purses(self) -> list[Purse]:
         return [self._drift, *(purse for _, _, _, purse in self._lines)]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import exp, lgamma, log, log1p
 from typing import Final, TypeAlias
 
-__all__ = ["BETS", "Interval", "at_least", "betting", "exact", "mixed", "more_needed"]
+__all__ = ["BETS", "Interval", "at_least", "betting", "exact", "mixed", "more_needed", "won"]
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -74,8 +74,8 @@ def betting(
         return 0.0, 1.0
     needed = log(2 / (1 - confidence))
     turned = [(1 - score, weight, many) for (score, weight), many in groups.items()]
-    low = _bisected(lambda m: _won([(*each, many) for each, many in groups.items()], m) > needed)
-    high = 1 - _bisected(lambda m: _won(turned, m) > needed)
+    low = _bisected(lambda m: won([(*each, many) for each, many in groups.items()], m) > needed)
+    high = 1 - _bisected(lambda m: won(turned, m) > needed)
     return low, high
 
 
@@ -85,8 +85,11 @@ def mixed(logs: Sequence[float]) -> float:
     return most + log(sum(exp(each - most) for each in logs) / len(logs))
 
 
-def _won(groups: Sequence[tuple[float, float, int]], mean: float) -> float:
-    """The logarithm of what betting on more than this mean has come to, all bets taken together."""
+def won(groups: Sequence[tuple[float, float, int]], mean: float) -> float:
+    """The logarithm of what betting on more than this mean has come to, all bets taken together.
+
+    `groups` are of scores, weights, and how many there are of each.
+    """
     mean = max(mean, TINY)
     return mixed(
         [sum(many * log1p(bet * weight * (score / mean - 1)) for score, weight, many in groups) for bet in BETS]

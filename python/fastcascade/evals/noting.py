@@ -5,21 +5,23 @@ follows from theirs. They are noted before any calibration or threshold, and als
 """
 
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from fastcascade.answers import Entrance
 from fastcascade.effects import Call, Effect, Outcome
 from fastcascade.errors import NoAnswer
 from fastcascade.evals.graders.grader import read
 from fastcascade.evals.runs import Tiered
-from fastcascade.fallbacks.chain import Chain
 from fastcascade.gates.combine import Combined
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict, Watch
+from fastcascade.lanes import Lanes
+from fastcascade.ledger import Ledger
 from fastcascade.messages import Budget, Reply, Request
-from fastcascade.policies import Everything
 from fastcascade.recording import Recording, Replayer
+from fastcascade.recording import everything as all_tiers
 from fastcascade.tiers import Tier
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ __all__ = ["everything", "looked"]
 
 
 def everything(cascade: "Cascade") -> "Cascade":
-    """The cascade as it is recorded: every tier, every sample, every judge, and nothing behind the ladder."""
-    every = cascade.adjusted(policy=Everything())
-    every.hedge = None  # a race would end before the slower of two has replied
-    every.chain, every.slots = Chain(), None
-    every.sessions = None  # cases know nothing of one another
+    """The cascade as it is recorded: wherever its lanes would let a case in, each tier is asked.
+
+    So other lanes, and another admission, can be tried on the recording; and what was not admitted can earn it yet.
+    """
+    every = all_tiers(cascade)
+    every.lanes = _Anywhere(every.lanes)
     return every
 
 
@@ -96,6 +99,27 @@ def _listening(gate: Gate, name: str, within: str, notes: dict[str, float | None
         for member, each in zip(gate.members, names, strict=True)
     )
     return other
+
+
+class _Anywhere(Lanes):
+    """Lets a request in wherever its caller does; what it is about is found as ever."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        super().__init__(semantic=lanes.semantic, semantic_timeout=lanes.semantic_timeout)
+        self._lanes = lanes
+
+    def find_route(self, request: Request, ledger: Ledger) -> Generator[Effect, Outcome, Request]:
+        return self._lanes.find_route(request, ledger)
+
+    def choose(
+        self,
+        request: Request,
+        places: Mapping[str, int],
+        sticky: int = 0,  # noqa: ARG002 - as lanes have it
+        *,
+        remember: bool = True,  # noqa: ARG002 - as above
+    ) -> Entrance:
+        return self._bounds(request, places)
 
 
 class _Whole(Replayer):

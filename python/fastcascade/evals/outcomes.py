@@ -7,6 +7,7 @@ A table comes from a recording of one's own cases, or from a CSV file, which may
     cheap_cost_usd                          all that is paid before the gate decides
     expensive_cost_usd                      what is paid besides when the case goes on to the dear model
     weight                                  how much the case counts; 1 where there is no such column
+    cheap_latency_s, expensive_latency_s    seconds that each took; optional
     agreement, single_agrees, vote_entropy, stated_confidence, token_confidence, confidence, judge_score,
     cheap_thinking_tokens, cheap_completion_tokens, cheap_output_chars, prompt_tokens     signals, each as it is
     sample_1 ... sample_k, cheap_answer     short answers; empty is none
@@ -59,7 +60,7 @@ BEFORE: Final = frozenset({"prompt_tokens"})
 OWN: Final = "signal_"
 SAMPLE: Final = re.compile(r"sample_([1-9][0-9]?)")
 NEEDED: Final = ("cheap_correct", "expensive_correct", "cheap_cost_usd", "expensive_cost_usd")
-BYTES_MOST: Final = 2**31
+PERHAPS: Final = ("slices", "samples", "answers", "prompts", "weights", "ids", "cheap_seconds", "dear_seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,9 @@ class Outcomes:
         prompts: the texts that were asked.
         weights: how much each counts.
         ids: what each is called.
+        cheap_seconds: how long the cheap model took, its gate among it.
+        dear_seconds: how long the dear one took.
+        name: what the table is called.
     """
 
     cheap: Floats
@@ -93,6 +97,8 @@ class Outcomes:
     prompts: Texts | None = None
     weights: Floats | None = None
     ids: Texts | None = None
+    cheap_seconds: Floats | None = None
+    dear_seconds: Floats | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -161,6 +167,8 @@ class Outcomes:
             None if self.prompts is None else self.prompts[places],
             None if self.weights is None else self.weights[places],
             None if self.ids is None else self.ids[places],
+            None if self.cheap_seconds is None else self.cheap_seconds[places],
+            None if self.dear_seconds is None else self.dear_seconds[places],
             self.name,
         )
 
@@ -219,6 +227,8 @@ class Outcomes:
             read.texts("prompt"),
             read.numbers("weight") if "weight" in columns else None,
             read.unique("question_id"),
+            read.numbers("cheap_latency_s") if "cheap_latency_s" in columns else None,
+            read.numbers("expensive_latency_s") if "expensive_latency_s" in columns else None,
             name,
         )
 
@@ -228,7 +238,7 @@ class Outcomes:
             yield name, getattr(self, name)
         for name, column in self.signals.items():
             yield name, column
-        for name in ("slices", "samples", "answers", "prompts", "weights", "ids"):
+        for name in PERHAPS:
             if (column := getattr(self, name)) is not None:
                 yield name, column
 

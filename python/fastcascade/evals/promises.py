@@ -12,7 +12,8 @@ grades. A `grid` given beforehand makes the error rate exact for any score. With
 accept a fortieth of these cases, two fortieths and so on: they depend on the scores and on no grade. Given the scores,
 the claim is then about the average over these very cases, and holds for any score; for cases to come it holds where the
 chance of a loss does not fall as the score falls, since what lies above the first false threshold is then a sample of
-its own. The promise is of the average, not of each case, and lapses when the cases change.
+its own. The promise is of the average, not of each case, and lapses when the cases change. Weights are taken as given:
+the claim is about the average over cases that weigh as these do, and a heavy kind of which none is here is not covered.
 """
 
 import math
@@ -21,9 +22,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtri
 
 from fastcascade.errors import ConfigError
-from fastcascade.evals.bounds import bets, fair_p, ratio_p, ratio_score
+from fastcascade.evals.bounds import bets, fair_p, fair_ps, ratio_p, ratio_score, ratio_scores
 from fastcascade.evals.outcomes import Floats, Texts
 from fastcascade.evals.selective import Selection, selective
 from fastcascade.evals.trial import Grid, Steps, Verdict, check, more_at, more_cases
@@ -32,6 +34,10 @@ __all__ = ["Guarantee", "Selection", "Verdict", "guarantee", "selective"]
 
 SPARED: Final = 0.1
 """The share of delta that pays for what is not known besides."""
+PARTS: Final = 256
+"""The lower bound of the ratio is found to such a part of what is seen beyond `keep`."""
+LEAPS: Final = 5
+"""Trials that a normal approximation leads; then the rest is halved."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,7 @@ class _Chain:
             kept = np.log1p(stake * self._weight * (1 - self.keep) * self.columns.dear)
             taken = np.log1p(-stake * self._weight * (self.keep * self.columns.dear - self.columns.cheap))
             logs.append(kept.sum() + self.steps.add(taken - kept))
-        return [fair_p(each) for each in np.array(logs).T]
+        return fair_ps(np.array(logs)).tolist() if len(self.steps) else []
 
     def sums(self, threshold: float | None) -> tuple[float, float, float, float]:
         """Of the slice at this threshold: its weight, the dear model's quality, the cascade's, what is accepted."""
@@ -234,11 +240,36 @@ class _Chain:
             return Guarantee(None, 0.0, 1.0, 1.0, n, delta, self.keep, "not yet", self._needed(delta))
         threshold = float(self.steps.thresholds[carried - 1])
         total, top, got, took = self.sums(threshold)
-        low, high = self.keep, max(self.keep, min(_ratio(got, top), 1.0))
-        for _ in range(8):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.tester(carried - 1, middle)(1.0) <= delta else (low, middle)
+        low = self._low(carried - 1, min(_ratio(got, top), 1.0), delta)
         return Guarantee(threshold, took / total, _ratio(got, top), low, n, delta, self.keep, "holds", 0)
+
+    def _low(self, place: int, most: float, delta: float) -> float:
+        """How much of the dear model's quality this threshold alone keeps for sure, to a part in `PARTS`."""
+        if most <= self.keep:
+            return self.keep
+        keeps = self.keep + (most - self.keep) * np.arange(PARTS) / PARTS
+        scores, shift = self._scores(place, keeps), 0.0
+        low, high = 0, PARTS
+        for tried in range(PARTS):
+            if high - low < 2:
+                break
+            at = (low + high) // 2
+            if scores is not None and tried < LEAPS:
+                # Where a normal approximation puts it, once it is moved to where the last trial was.
+                near = int(np.searchsorted(scores, float(ndtri(delta)) - shift, side="right")) - 1
+                at = min(max(near, low + 1), high - 1)
+            p = self.tester(place, float(keeps[at]))(1.0)
+            low, high = (at, high) if p <= delta else (low, at)
+            if scores is not None:
+                shift = float(ndtri(min(max(p, 1e-300), 1 - 1e-16)) - scores[at])
+        return float(keeps[low])
+
+    def _scores(self, place: int, keeps: Floats) -> Floats | None:
+        """How many standard deviations the quality is short of each share, where grades are 0 or 1."""
+        if not self._binary:
+            return None
+        right, n = float(self.columns.dear.sum()), len(self.columns.score)
+        return ratio_scores(self._lost[place], self._won[place], right, n, keeps)
 
     def _needed(self, delta: float) -> int | None:
         n = len(self.columns.score)

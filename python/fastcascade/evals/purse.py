@@ -1,13 +1,14 @@
 """Money staked against a promise: what the alarms hold, and how their settings and states are checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import exp, expm1, isfinite, log, log1p
 from typing import Any, Final
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.live_bounds import mixed
 
-__all__ = ["VERSION", "Purse", "same", "settled", "within"]
+__all__ = ["VERSION", "Purse", "same", "settled", "whole", "within"]
 
 VERSION: Final = 1
 RICH: Final = 600.0
@@ -52,16 +53,33 @@ class Purse:
 
     def put(self, held: Sequence[Any]) -> None:
         """Go on with these logarithms."""
+        self.logs = self.read(held)
+
+    def read(self, held: Sequence[Any]) -> list[float]:
+        """Logarithms that it could go on with."""
         found = [float(each) for each in held]
         if len(found) != len(self.logs) or not all(map(isfinite, found)):
             raise ConfigError(f"the state of an alarm is damaged: it should have {len(self.logs)} finite logarithms")
-        self.logs = found
+        return found
 
 
 def same(state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Refuse the state of an alarm with other settings."""
-    if state.get("version") != VERSION or state.get("settings") != settings:
+    with whole():
+        fits = state.get("version") == VERSION and state.get("settings") == settings
+    if not fits:
         raise ConfigError("the state is that of an alarm with other settings; begin anew without it")
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Make of whatever a state that is not whole leads to a `ConfigError`."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"the state of an alarm is damaged: {error!r}; begin anew without it") from None
 
 
 def settled(delta: float, every: float | None) -> None:

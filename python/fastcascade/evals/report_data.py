@@ -82,6 +82,7 @@ class ReportData:
         decisions: NDArray[np.bool_] | None = None,
         calibrated: Floats | None = None,
         router: Floats | None = None,
+        one_model: bool = False,
         date: str = "",
         title: str = "Cascade report",
         recommendation: str = "",
@@ -98,6 +99,7 @@ class ReportData:
             decisions: which cases go on; those below the threshold, and those without a score, where not given.
             calibrated: of each case how likely the cheap answer is right, 0 to 1.
             router: of each case, from the prompt alone, how surely the cheap model does; more is surer.
+            one_model: whether it is decided before the cheap model is asked, so that each case pays for one.
             date: shown as it is.
             title: the heading.
             recommendation: one sentence; worked out from the figures where it is empty.
@@ -108,7 +110,7 @@ class ReportData:
         _refuse(outcomes, level, score=score, decisions=decisions, calibrated=calibrated, router=router)
         goes = ~(score >= threshold) if decisions is None else np.asarray(decisions, dtype=bool)
         sums = Sums(outcomes.weight, level)
-        parts = Parts(outcomes, goes, sums)
+        parts = Parts(outcomes, goes, sums, one_model=one_model)
         cheap, dear = (outcomes.cheap, outcomes.cheap_cost), (outcomes.dear, outcomes.dear_cost)
         both = (outcomes.dear, outcomes.cheap_cost + outcomes.dear_cost)
         edges = np.linspace(0, 1, BINS + 1)
@@ -130,7 +132,7 @@ class ReportData:
             headline=headline,
             chosen=parts.chosen(),
             baselines=parts.baselines(),
-            curve=curve(score, cheap, both, sums),
+            curve=curve(score, cheap, dear if one_model else both, sums),
             oracle=_oracle(outcomes, sums),
             router=Curve() if router is None else curve(router, cheap, dear, sums),
             before=binned.get("before", ()),

@@ -66,12 +66,14 @@ class Path:
 class Parts:
     """The figures that rest on which cases went on."""
 
-    def __init__(self, outcomes: Outcomes, goes: NDArray[np.bool_], sums: Sums) -> None:
-        """Of these cases, those that `goes` marks go on."""
+    def __init__(self, outcomes: Outcomes, goes: NDArray[np.bool_], sums: Sums, *, one_model: bool = False) -> None:
+        """Of these cases, those that `goes` marks go on; with `one_model` the cheap one was not asked before."""
         self._outcomes = outcomes
         self._goes = goes
         self._sums = sums
-        self._cost = outcomes.cheap_cost + np.where(goes, outcomes.dear_cost, 0.0)
+        self._one_model = one_model
+        before = np.where(goes, 0.0, outcomes.cheap_cost) if one_model else outcomes.cheap_cost
+        self._cost = before + np.where(goes, outcomes.dear_cost, 0.0)
         self._quality = np.where(goes, outcomes.dear, outcomes.cheap)
 
     def headline(self) -> dict[str, Figure]:
@@ -106,7 +108,8 @@ class Parts:
     def paths(self) -> tuple[Path, ...]:
         """What was kept, and what went on."""
         found = []
-        for name, among in (("cheap answer kept", ~self._goes), ("cheap, then dear", self._goes)):
+        kept, gone = ("cheap alone", "dear alone") if self._one_model else ("cheap answer kept", "cheap, then dear")
+        for name, among in ((kept, ~self._goes), (gone, self._goes)):
             found.append(
                 Path(
                     name,

@@ -20,7 +20,7 @@ from fastcascade.answers import Entrance
 from fastcascade.effects import Outcome
 from fastcascade.errors import ConfigError, StoreError
 from fastcascade.evals.runs_schema import MARK, MIGRATIONS
-from fastcascade.evals.runs_table import table
+from fastcascade.evals.runs_table import ladder, table
 from fastcascade.messages import Request, Usage
 from fastcascade.recording import Recording
 from fastcascade.records import dump, load
@@ -249,6 +249,10 @@ class Runs(AbstractContextManager["Runs"]):
     def table(self, cheap: int | str = 0, dear: int | str = -1) -> dict[str, Any]:
         """Two tiers, by place or by name, case by case, as plain lists: see runs_table.py."""
         return self._read(lambda db: table(db, self.path, cheap, dear))
+
+    def ladder(self) -> dict[str, Any]:
+        """All tiers, case by case, as plain lists: see runs_table.py."""
+        return self._read(lambda db: ladder(db, self.path))
 
     # SQLite.
 

@@ -9,11 +9,16 @@
 
 A signal is the raw score of a gate of the cheap tier, by the gate's name, and besides what every reply tells:
 `cheap_completion_tokens`, `cheap_thinking_tokens`, `cheap_output_chars`, `prompt_tokens`.
+
+`ladder` has all tiers at once: `right`, `cost` and `seconds` of each case hold a number to each tier, and `signals` are
+a mapping to each tier, of the gates' scores alone.
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from math import isnan, nan
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.errors import ConfigError
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from sqlite3 import Connection
 
-__all__ = ["table"]
+__all__ = ["ladder", "table"]
 
 SIZES: Final[Mapping[str, str]] = {
     "cheap_completion_tokens": "output",
@@ -43,14 +48,19 @@ QUERY: Final = """
     LEFT JOIN tiers AS d ON d.of_case = cases.seq AND d.of_cascade = :cascade AND d.place = :dear
     WHERE cases.place IS NOT NULL ORDER BY cases.place
 """
+ALL: Final = """
+    SELECT cases.seq, cases.id, cases.slice, cases.weight, results.failure, t.place, t.grade, t.cost, t.latency,
+        t.signals, t.failure
+    FROM cases
+    LEFT JOIN results ON results.of_case = cases.seq AND results.of_cascade = :cascade
+    LEFT JOIN tiers AS t ON t.of_case = cases.seq AND t.of_cascade = :cascade
+    WHERE cases.place IS NOT NULL ORDER BY cases.place, t.place
+"""
 
 
 def table(db: "Connection", path: "Path", cheap: int | str, dear: int | str) -> dict[str, Any]:
     """Read the columns. Cases without a grade for both tiers are left out, and counted."""
-    row = db.execute("SELECT seq, tiers FROM cascades WHERE latest").fetchone()
-    if row is None:
-        raise ConfigError(f"{path}: nothing was recorded yet")
-    cascade, tiers = row[0], json.loads(row[1])
+    cascade, tiers = _latest(db, path)
     places = {"cascade": cascade, "cheap": _place(tiers, cheap), "dear": _place(tiers, dear)}
     if places["cheap"] == places["dear"]:
         raise ConfigError(f"{path}: both tiers are {tiers[places['dear']]!r}; a comparison needs two")
@@ -74,6 +84,61 @@ def table(db: "Connection", path: "Path", cheap: int | str, dear: int | str) -> 
     sense = {name: -1 if name in SIZES or name == "cheap_output_chars" else 1 for name in told}
     named = {"cheap_tier": tiers[places["cheap"]], "dear_tier": tiers[places["dear"]]}
     return {**columns, **named, "signals": told, "sense": sense, "left_out": left_out}
+
+
+def ladder(db: "Connection", path: "Path") -> dict[str, Any]:
+    """Read the columns of all tiers. Cases without a grade for each of them are left out, and counted."""
+    cascade, tiers = _latest(db, path)
+    if len(tiers) < 2:
+        raise ConfigError(f"{path}: {', '.join(tiers) or 'no tier'} was recorded; a ladder needs two tiers at least")
+    left_out: dict[str, int] = dict.fromkeys(WHYS, 0)
+    names = ("ids", "slices", "weights", "right", "cost", "seconds")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    told: list[dict[str, dict[int, float]]] = [{} for _ in tiers]
+    for _, group in groupby(db.execute(ALL, {"cascade": cascade}), key=itemgetter(0)):
+        rows = list(group)
+        if why := _short(rows, len(tiers)):
+            left_out[why] += 1
+            continue
+        at = len(columns["ids"])
+        (_, name, filed, weight, *_), grades = rows[0], [max(0.0, row[6]) for row in rows]
+        values = (
+            json.loads(name),
+            json.loads(filed),
+            weight,
+            grades,
+            [row[7] for row in rows],
+            [row[8] for row in rows],
+        )
+        for column, value in zip(names, values, strict=True):
+            columns[column].append(value)
+        for row, signals in zip(rows, told, strict=True):
+            for signal, score in json.loads(row[9]).items():
+                signals.setdefault(signal, {})[at] = nan if score is None else score
+    span = range(len(columns["ids"]))
+    scores = [{name: [each.get(at, nan) for at in span] for name, each in signals.items()} for signals in told]
+    return {**columns, "tiers": tiers, "signals": scores, "left_out": left_out}
+
+
+def _short(rows: list[tuple[Any, ...]], count: int) -> str:
+    """Why a case cannot be told of, from the rows of its tiers; empty if it can."""
+    if rows[0][4] is None:
+        return "not recorded"
+    if any(row[10] for row in rows):
+        return "failed"
+    if len(rows) < count or rows[0][5] is None:
+        return "not asked"
+    if any(row[6] is None for row in rows):
+        return "ungraded"
+    return "of unknown cost" if any(row[7] is None for row in rows) else ""
+
+
+def _latest(db: "Connection", path: "Path") -> tuple[int, list[str]]:
+    """The cascade that was recorded last, and its tiers."""
+    row = db.execute("SELECT seq, tiers FROM cascades WHERE latest").fetchone()
+    if row is None:
+        raise ConfigError(f"{path}: nothing was recorded yet")
+    return row[0], json.loads(row[1])
 
 
 def _place(tiers: list[str], wanted: int | str) -> int:

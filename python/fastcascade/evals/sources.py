@@ -10,6 +10,8 @@ from fastcascade.evals.outcomes import Outcomes
 
 __all__ = ["outcomes_of"]
 
+SHORT: Final = 100
+"""Replies longer than this are no labels, which a rule could go by."""
 SQLITE: Final = b"SQLite format 3\0"
 
 
@@ -27,7 +29,11 @@ def outcomes_of(path: str | Path, cheap: int | str = 0, dear: int | str = -1) ->
             recorded = file.read(len(SQLITE)) == SQLITE
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    return _recorded(path, cheap, dear) if recorded else Outcomes.load(path)
+    if recorded:
+        return _recorded(path, cheap, dear)
+    if (cheap, dear) != (0, -1):
+        raise ConfigError(f"{path} is a table of two models: only a recording has tiers to choose from")
+    return Outcomes.load(path)
 
 
 def _recorded(path: Path, cheap: int | str, dear: int | str) -> Outcomes:
@@ -43,8 +49,11 @@ def _recorded(path: Path, cheap: int | str, dear: int | str) -> Outcomes:
     return Outcomes(
         **floats,
         **texts,
+        answers=np.array([each if len(each) <= SHORT else "" for each in held["answers"]], dtype=object),
         signals={name: np.array(each, dtype=float) for name, each in held["signals"].items()},
         sense=held["sense"],
         weights=np.array(held["weights"], dtype=float),
+        cheap_seconds=np.array(held["cheap_latency"], dtype=float),
+        dear_seconds=np.array(held["dear_latency"], dtype=float),
         name=str(path),
     )

@@ -19,13 +19,14 @@ escalate"), and where less than `LEAST` of the cost is saved it is always-dear (
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcascade.errors import ConfigError
+from fastcascade.evals.aims import Aim, Keep, saved
 from fastcascade.evals.curves import fit_isotonic, stretched, through
 from fastcascade.evals.features import Columns, columns
 from fastcascade.evals.logistic import fold_of
@@ -40,13 +41,9 @@ DEAR: Final = "always dear"
 CHEAP: Final = "always cheap"
 STRATEGIES: Final = ("auto", "raw", "calibrated", "learned", "gain", "value", "router", DEAR, CHEAP)
 KINDS: Final = ("learned", "gain", "value")
-LEAST: Final = 0.01
-"""A rule that saves less than this share of the cost is not worth having."""
 SHRINK: Final = 0.1
 """What one step of complexity must bring, in saving, times the root of the number of cases."""
 STEPS: Final = {"raw": 0.0, "plain": 1.0, "mixed": 1.5, "wide": 2.0, "router": 2.0}
-AROUND: Final = (0.7, 0.8, 0.9, 0.95, 0.98)
-"""A saving is also looked at with these margins: one that hangs on a few cases is not to be chosen."""
 FOLDS: Final = 5
 FOLDS_WORDS: Final = 3
 
@@ -86,6 +83,9 @@ class Rule:
         saving: what it saved on its training cases, by models that had not seen the case.
         floor: the score of a case that lacks the signal.
         curve, span: from the signal, stretched from its span, to P(cheap right).
+        tried: the rule that was best; it is `name`, or what always-dear or always-cheap was better than.
+        crossed: its score of each training case, by models that had not seen the case.
+        chance: P(cheap right) of each training case, likewise, where it was worked out.
     """
 
     name: str
@@ -96,6 +96,9 @@ class Rule:
     curve: Isotonic | None = None
     span: tuple[float, float] = (0.0, 1.0)
     models: Mapping[str, Models] = field(default_factory=dict, repr=False)
+    tried: str = ""
+    crossed: Floats | None = field(default=None, repr=False)
+    chance: Floats | None = field(default=None, repr=False)
 
     def score(self, sight: Sight) -> Floats:
         """The score of each case; more is surer."""
@@ -127,24 +130,22 @@ class _Candidate:
     router: bool
     steps: float
     floor: float = 0.0
+    chance: Floats | None = None
 
     @property
     def family(self) -> str:
         return self.name.partition(":")[0]
 
 
-def train(
-    outcomes: Outcomes, keep: float = 0.98, confidence: float = 0.95, strategy: str = "auto", seed: int = 0
-) -> Rule:
+def train(outcomes: Outcomes, aim: Aim | None = None, strategy: str = "auto", seed: int = 0) -> Rule:
     """The rule of one strategy, learned from these cases."""
-    return learn(outcomes, see(outcomes), keep, confidence, np.random.default_rng(seed), (strategy,))[strategy]
+    return learn(outcomes, see(outcomes), aim or Keep(), np.random.default_rng(seed), (strategy,))[strategy]
 
 
 def learn(
     outcomes: Outcomes,
     sight: Sight,
-    keep: float,
-    confidence: float,
+    aim: Aim,
     rng: np.random.Generator,
     wanted: Collection[str] = STRATEGIES,
 ) -> dict[str, Rule]:
@@ -155,8 +156,8 @@ def learn(
     candidates = _raw(sight)
     if {"auto", *KINDS, "router"} & set(wanted):
         candidates += _learned(outcomes, sight, rng, models)
-    ready = [_cut(each, outcomes, keep, confidence) for each in candidates]
-    found: dict[str, Rule] = {DEAR: Rule(DEAR, NEVER), CHEAP: Rule(CHEAP, -math.inf)}
+    ready = [_cut(each, outcomes, aim) for each in candidates]
+    found: dict[str, Rule] = {DEAR: Rule(DEAR, NEVER, tried=DEAR), CHEAP: Rule(CHEAP, -math.inf, tried=CHEAP)}
     for strategy in wanted:
         if strategy in found:
             continue
@@ -166,9 +167,9 @@ def learn(
             found[strategy] = found[DEAR]
             continue
         best, curve, place, _ = max(able, key=lambda each: each[3])
-        found[strategy] = _rule(best, curve, place, models)
+        found[strategy] = _rule(best, curve, place, aim, models)
         if strategy == "calibrated" and found[strategy].name not in (DEAR, CHEAP):
-            found[strategy] = _calibrated(best, outcomes, keep, confidence)
+            found[strategy] = _calibrated(best, outcomes, aim)
     return {each: found[each] for each in wanted}
 
 
@@ -196,49 +197,54 @@ def _learned(outcomes: Outcomes, sight: Sight, rng: np.random.Generator, models:
     if parts:
         parts["mixed"] = parts["plain"].mixed(parts["wide"])
     for name, each in parts.items():
-        found += [_Candidate(f"{kind}: {name}", each.score(kind), router=False, steps=STEPS[name]) for kind in KINDS]
+        found += [
+            _Candidate(f"{kind}: {name}", each.score(kind), router=False, steps=STEPS[name], chance=each.cheap)
+            for kind in KINDS
+        ]
     if sight.before.seen:
         models["router"] = Models(sight.before, outcomes, fold, wide=False)
         before = out_of_fold(models["router"], sight.before, outcomes, fold)
         steps = STEPS["router"]
-        found += [_Candidate(f"router: {kind}", before.score(kind), router=True, steps=steps) for kind in KINDS]
+        found += [
+            _Candidate(f"router: {kind}", before.score(kind), router=True, steps=steps, chance=before.cheap)
+            for kind in KINDS
+        ]
     return found
 
 
-def _cut(
-    candidate: _Candidate, outcomes: Outcomes, keep: float, confidence: float
-) -> tuple[_Candidate, Sweep, int, float]:
+def _cut(candidate: _Candidate, outcomes: Outcomes, aim: Aim) -> tuple[_Candidate, Sweep, int, float]:
     """The cut of a candidate, and what it is worth in the choice."""
     curve = sweep(outcomes, candidate.score, router=candidate.router)
-    place = curve.keep(keep, confidence)
-    around = np.mean([_saved(curve, curve.keep(keep, each)) for each in AROUND])
-    worth = (_saved(curve, place) + float(around)) / 2
-    return candidate, curve, place, worth - SHRINK * candidate.steps / math.sqrt(len(outcomes))
+    place = aim.cut(curve)
+    return candidate, curve, place, aim.value(curve, place) - SHRINK * candidate.steps / math.sqrt(len(outcomes))
 
 
-def _saved(curve: Sweep, place: int) -> float:
-    return float(curve.saving[place]) if place else 0.0
-
-
-def _rule(candidate: _Candidate, curve: Sweep, place: int, models: Mapping[str, Models]) -> Rule:
-    saving = _saved(curve, place)
-    if saving < LEAST:
-        return Rule(DEAR, NEVER)
+def _rule(candidate: _Candidate, curve: Sweep, place: int, aim: Aim, models: Mapping[str, Models]) -> Rule:
+    saving = saved(curve, place)
+    made = Rule(
+        candidate.name,
+        float(curve.thresholds[place]),
+        candidate.router,
+        saving,
+        candidate.floor,
+        models=models,
+        tried=candidate.name,
+        crossed=candidate.score,
+        chance=candidate.chance,
+    )
+    if place == 0 or not aim.pays(saving):
+        return replace(made, name=DEAR, threshold=NEVER, saving=0.0)
     if place == len(curve.thresholds) - 1:
-        return Rule(CHEAP, -math.inf, saving=saving)
-    threshold = float(curve.thresholds[place])
-    return Rule(candidate.name, threshold, candidate.router, saving, candidate.floor, models=models)
+        return replace(made, name=CHEAP, threshold=-math.inf)
+    return made
 
 
-def _calibrated(candidate: _Candidate, outcomes: Outcomes, keep: float, confidence: float) -> Rule:
+def _calibrated(candidate: _Candidate, outcomes: Outcomes, aim: Aim) -> Rule:
     """The same signal as a probability. A curve that never falls repairs the number, not the order."""
     span = float(candidate.score.min()), float(candidate.score.max())
     score = stretched(candidate.score, *span)
     bent = fit_isotonic(score, outcomes.cheap, outcomes.weight)
-    curve = sweep(outcomes, through(bent, score), router=candidate.router)
-    place = curve.keep(keep, confidence)
-    saving = _saved(curve, place)
-    if saving < LEAST:
-        return Rule(DEAR, NEVER)
-    name = f"calibrated: {candidate.name.partition(': ')[2]}"
-    return Rule(name, float(curve.thresholds[place]), candidate.router, saving, candidate.floor, bent, span)
+    known = replace(candidate, name=f"calibrated: {candidate.name.partition(': ')[2]}", score=through(bent, score))
+    curve = sweep(outcomes, known.score, router=candidate.router)
+    made = _rule(known, curve, aim.cut(curve), aim, {})
+    return made if made.name in (DEAR, CHEAP) else replace(made, curve=bent, span=span)

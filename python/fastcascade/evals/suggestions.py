@@ -9,9 +9,12 @@ lowest that was passed is wrong with probability delta at most, however many wer
 set of labels: whoever asks again after each label until he likes the answer has no such guarantee.
 
 Labels of accepted answers say nothing of scores below the threshold that accepted them: then only a higher one, or
-the same, can be suggested. What escalated has both replies already, and grading these costs no call.
+the same, can be suggested. What escalated has both replies already, and grading these costs no call: with labels of
+both (`ShadowLog.pairs` of a `Shadow(escalated=...)`), each counting 1/propensity times, the threshold may come down
+too. Nothing is ever suggested below the lowest score that has a label: `Suggestion.covered`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -19,7 +22,7 @@ from math import ceil, isfinite, log
 from typing import Final
 
 from fastcascade.errors import ConfigError
-from fastcascade.evals.live_bounds import at_least, betting, exact, more_needed
+from fastcascade.evals.live_bounds import at_least, betting, exact, more_needed, won
 
 __all__ = ["Suggestion", "suggest"]
 
@@ -41,6 +44,7 @@ class Suggestion:
         more: labels that are expected to be needed besides, where there is no threshold; None where more of the same
             would not do.
         why: in words.
+        covered: the lowest score of any label; of what lies below, nothing is known.
     """
 
     threshold: float | None
@@ -51,6 +55,7 @@ class Suggestion:
     accepted: float
     more: int | None
     why: str
+    covered: float | None = None
 
 
 @dataclass(slots=True)
@@ -86,8 +91,10 @@ def suggest(
         return _not_yet(held, promise, delta, ends, least)
     threshold, quality = held.labels[found - 1].score, held.mean(found)
     why = f"{found} labels at or above {threshold:.4g} are right in {quality:.1%}, and shown to be in {promise:.1%}"
-    share = held.mass[found] / held.mass[-1]
-    return Suggestion(threshold, quality, *held.bounds(found, level, delta), found, share, None, why)
+    share, covered = held.mass[found] / held.mass[-1], held.labels[-1].score
+    if found == len(held.labels):
+        why += "; below it there are no labels"
+    return Suggestion(threshold, quality, *held.bounds(found, level, delta), found, share, None, why, covered)
 
 
 class _Held:
@@ -111,7 +118,9 @@ class _Held:
         """Whether the first n show the promise at this level."""
         if self.plain:
             return at_least(self.whole[n], n, promise) <= level
-        return self._bet(n, level)[0] >= promise
+        # One bet on more than the promise is enough: the whole interval takes a hundred times as long.
+        groups = [(*each, many) for each, many in Counter(self._weighed(n)).items()]
+        return won(groups, promise) > log(1 / level)
 
     def bounds(self, n: int, level: float, delta: float) -> tuple[float, float]:
         """The lower bound at the level of the tests, the upper one at that of an interval."""
@@ -120,7 +129,10 @@ class _Held:
         return self._bet(n, level)[0], self._bet(n, delta / 2)[1]
 
     def _bet(self, n: int, level: float) -> tuple[float, float]:
-        return betting([(each.right, self.floor / each.propensity) for each in self.labels[:n]], 1 - 2 * level)
+        return betting(self._weighed(n), 1 - 2 * level)
+
+    def _weighed(self, n: int) -> list[tuple[float, float]]:
+        return [(each.right, self.floor / each.propensity) for each in self.labels[:n]]
 
 
 def _read(number: int, score: float, right: float, propensity: float = 1.0) -> _Label:
@@ -155,4 +167,5 @@ def _not_yet(held: _Held, promise: float, delta: float, ends: Sequence[int], lea
         more = max(1, least - n)
         hope = f"it takes {more} more at least"
     why = f"not yet: {n} labels do not show {promise:.1%} at any threshold; {hope}"
-    return Suggestion(None, held.mean(n), *held.bounds(n, delta / STARTS, delta), n, 1.0, more, why)
+    covered = held.labels[-1].score
+    return Suggestion(None, held.mean(n), *held.bounds(n, delta / STARTS, delta), n, 1.0, more, why, covered)

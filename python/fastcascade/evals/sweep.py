@@ -11,6 +11,7 @@ at all of them is the business of the guarantee.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Final
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from fastcascade.errors import ConfigError
 from fastcascade.evals.outcomes import Floats, Outcomes
 
-__all__ = ["Sweep", "area", "paid", "sweep"]
+__all__ = ["Scale", "Sweep", "area", "paid", "sweep", "taken"]
 
 NEVER: Final = math.inf
 """The threshold that accepts nothing."""
@@ -34,6 +35,15 @@ def paid(outcomes: Outcomes, accepted: NDArray[np.bool_] | Floats, *, router: bo
     return np.asarray(outcomes.cheap_cost + np.where(accepted, 0.0, outcomes.dear_cost), dtype=float)
 
 
+def taken(outcomes: Outcomes, accepted: NDArray[np.bool_] | Floats, *, router: bool = False) -> Floats | None:
+    """The seconds that each case takes; None where the table has none. A router asks one of the two, not both."""
+    if outcomes.cheap_seconds is None or outcomes.dear_seconds is None:
+        return None
+    if router:
+        return np.asarray(np.where(accepted, outcomes.cheap_seconds, outcomes.dear_seconds), dtype=float)
+    return np.asarray(outcomes.cheap_seconds + np.where(accepted, 0.0, outcomes.dear_seconds), dtype=float)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Sweep:
     """One entry to a cut, from accepting nothing to accepting everything.
@@ -44,6 +54,7 @@ class Sweep:
         accepted_quality: how right the cheap model is on the accepted; NaN where there are none.
         quality: how right the whole is.
         cost: mean dollars a case.
+        seconds: mean seconds a case, one after the other; None where the table has none.
         dear_quality, dear_cost: of always asking the dear model alone.
         effective: how many cases of one weight those are worth.
     """
@@ -53,6 +64,7 @@ class Sweep:
     accepted_quality: Floats
     quality: Floats
     cost: Floats
+    seconds: Floats | None
     dear_quality: float
     dear_cost: float
     effective: float
@@ -85,15 +97,17 @@ class Sweep:
         return _cheapest(np.where(good, self.cost, math.inf), self.dear_cost)
 
     def within(self, budget: float) -> int:
-        """The cut of best quality that costs at most this many dollars a case; of equals the cheaper."""
-        fits = self.cost <= budget * (1 + 1e-12)
+        """The cut of best quality that costs at most this many dollars a case; the cheapest where none does."""
+        # Where nothing is accepted the cheap model need not be asked.
+        cost = np.append(self.dear_cost, self.cost[1:])
+        fits = cost <= budget * (1 + 1e-12)
         if not fits.any():
-            raise ConfigError(f"no threshold costs {budget:g} dollars a case or less; the least is {self.cost.min():g}")
-        return int(np.lexsort((self.cost, np.where(fits, -self.quality, math.inf)))[0])
+            return int(np.argmin(cost))
+        return int(np.lexsort((cost, np.where(fits, -self.quality, math.inf)))[0])
 
     def worth(self) -> int:
-        """The cut of most quality x (1 - cost / always-dear's cost)."""
-        return int(np.argmax(self.quality * self.saving))
+        """The cut of most quality x (1 - cost / always-dear's cost); that of always-dear is 0."""
+        return int(np.argmax(np.append(0.0, (self.quality * self.saving)[1:])))
 
 
 def sweep(outcomes: Outcomes, score: Floats, *, router: bool = False) -> Sweep:
@@ -123,6 +137,7 @@ def sweep(outcomes: Outcomes, score: Floats, *, router: bool = False) -> Sweep:
         kept,
         dear_quality - away,
         base - spared,
+        _seconds(outcomes, weight, grown, router=router),
         dear_quality,
         dear_cost,
         1.0 / float((weight**2).sum()),
@@ -130,13 +145,32 @@ def sweep(outcomes: Outcomes, score: Floats, *, router: bool = False) -> Sweep:
     )
 
 
+class Scale:
+    """Where the quality-cost curve of a score lies between a random mix (0) and an oracle (1), on these cases."""
+
+    def __init__(self, outcomes: Outcomes, *, router: bool = False) -> None:
+        """Work out both ends."""
+        self._outcomes, self._router = outcomes, router
+        per = (outcomes.dear - outcomes.cheap) / np.maximum(outcomes.dear_cost, 1e-300)
+        self._flat = _under(sweep(outcomes, np.zeros(len(outcomes)), router=router))
+        self._gap = _under(sweep(outcomes, -per, router=router)) - self._flat
+
+    def area(self, score: Floats) -> float:
+        """0 as good as a random mix, 1 an oracle; below 0 where the score puts the wrong cases first."""
+        if self._gap <= 0:
+            return 0.0
+        return (_under(sweep(self._outcomes, score, router=self._router)) - self._flat) / self._gap
+
+
 def area(outcomes: Outcomes, score: Floats, *, router: bool = False) -> float:
-    """How far up from a random mix (0) to an oracle (1) the quality-cost curve of a score lies."""
-    per = (outcomes.dear - outcomes.cheap) / np.maximum(outcomes.dear_cost, 1e-300)
-    best = _under(sweep(outcomes, -per, router=router))
-    flat = _under(sweep(outcomes, np.zeros(len(outcomes)), router=router))
-    gap = best - flat
-    return (_under(sweep(outcomes, score, router=router)) - flat) / gap if gap > 0 else 0.0
+    """The same for one score."""
+    return Scale(outcomes, router=router).area(score)
+
+
+def _seconds(outcomes: Outcomes, weight: Floats, grown: Callable[[Floats], Floats], *, router: bool) -> Floats | None:
+    """The mean seconds at each cut: first as if nothing were accepted, then less what each that is accepted spares."""
+    none, every = (taken(outcomes, np.full(len(outcomes), each), router=router) for each in (False, True))
+    return None if none is None or every is None else float(weight @ none) - grown(none - every)
 
 
 def _under(curve: Sweep) -> float:

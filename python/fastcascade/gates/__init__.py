@@ -9,17 +9,19 @@
     Consistency      several samples that agree                                   k - 1 more calls
     Judge            another model's opinion                                      one more call
     Learned          several of these, weighed by what a fit has found            what they take
+    Gain             likewise: would the next tier be right where this one is not  what they take
 
     all_of  any_of  weighted  first_decisive    several gates as one
-    Isotonic  Platt  calibrate                  from a raw score to a probability
+    Isotonic  Platt  Slices  calibrate          from a raw score to a probability
 
 What a gate cannot judge it abstains from, and abstaining is not passing.
 """
 
-from fastcascade.gates.calibration import Calibration, Isotonic, Platt, calibrate
+from fastcascade.gates.calibration import Calibration, Isotonic, Platt, Slices, calibrate
 from fastcascade.gates.check import Command, UserCheck
 from fastcascade.gates.combine import all_of, any_of, first_decisive, weighted
 from fastcascade.gates.consistency import Consistency
+from fastcascade.gates.gain import Gain
 from fastcascade.gates.gate import Calibrator, Exam, Gate, Judging, Verdict, Watch
 from fastcascade.gates.hedging import Hedging
 from fastcascade.gates.judge import Judge
@@ -35,6 +37,7 @@ __all__ = [
     "Command",
     "Consistency",
     "Exam",
+    "Gain",
     "Gate",
     "Hedging",
     "Isotonic",
@@ -45,6 +48,7 @@ __all__ = [
     "Platt",
     "SelfReport",
     "Similarity",
+    "Slices",
     "Structure",
     "UserCheck",
     "Verdict",

@@ -1,30 +1,32 @@
 """From a raw score to the probability of being right, learned from outcomes elsewhere and applied here.
 
-An artefact is a small JSON object: `kind` ("isotonic" or "platt"), its `points` or `params`, and where it comes
-from: `n` cases, the `date`, and the `fingerprint` of the data.
+An artefact is a small JSON object: `kind` ("isotonic", "platt" or "slices"), its `points`, `params` or `shifts`, and
+where it comes from: `n` cases, the `date`, and the `fingerprint` of the data.
 """
 
 import copy
-import json
 import math
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date as calendar_date
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from fastcascade.errors import ConfigError
+from fastcascade.gates.artefacts import Artefact, Origin, origin_of, read, wanted, write
 from fastcascade.gates.gate import Calibrator, Gate
+from fastcascade.messages import Request
 
 __all__ = [
+    "EDGE",
     "Artefact",
     "Calibration",
     "Isotonic",
     "Origin",
     "Platt",
+    "Shifted",
+    "Slices",
     "calibrate",
     "dump",
     "load",
@@ -32,39 +34,11 @@ __all__ = [
     "sigmoid",
 ]
 
-Artefact: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
-"""Where an artefact is: a path, or its JSON object already read."""
-G = TypeVar("G", bound=Gate)
 HALVINGS: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What an artefact was learned from: how many cases, when (ISO date), and the fingerprint of the data."""
-
-    n: int | None = None
-    date: str = ""
-    fingerprint: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be an origin."""
-        if self.n is not None and (type(self.n) is not int or self.n < 1):
-            msg = f"n, the number of cases, must be a whole number from 1 on, not {self.n!r}"
-            raise ConfigError(msg)
-        for name, value in (("date", self.date), ("fingerprint", self.fingerprint)):
-            if not isinstance(cast("object", value), str):
-                msg = f"{name} must be a text, not {value!r}"
-                raise ConfigError(msg)
-        try:
-            _ = self.date and calendar_date.fromisoformat(self.date[:10])
-        except ValueError:
-            msg = f"date must begin like 2026-01-31, not {self.date!r}"
-            raise ConfigError(msg) from None
-
-    def described(self) -> dict[str, Any]:
-        """As an artefact has it: what is not known is left out."""
-        known = {"n": self.n, "date": self.date, "fingerprint": self.fingerprint}
-        return {name: value for name, value in known.items() if value}
+UNKNOWN: Final = Origin()
+BY: Final = ("task", "route", "customer", "feature")
+EDGE: Final = 1e-3
+"""A chance that is shifted is taken to be this far from 0 and from 1 at least: certainty could not be shifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +51,7 @@ class Isotonic:
 
     points: tuple[tuple[float, float], ...]
     interpolation: Literal["linear", "step"] = "linear"
-    origin: Origin = Origin()
+    origin: Origin = UNKNOWN
     _xs: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _ys: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
@@ -115,7 +89,7 @@ class Platt:
 
     a: float
     b: float
-    origin: Origin = Origin()
+    origin: Origin = UNKNOWN
 
     def __post_init__(self) -> None:
         """Refuse a curve that falls."""
@@ -132,10 +106,66 @@ class Platt:
         return sigmoid(self.a * score + self.b)
 
 
-Calibration: TypeAlias = Isotonic | Platt
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """A curve of which every probability is moved by as much, on the scale of log-odds."""
+
+    whole: Isotonic | Platt
+    shift: float
+
+    def __call__(self, score: float, /) -> float:
+        """The probability for this score."""
+        chance = min(1.0 - EDGE, max(EDGE, self.whole(score)))
+        return sigmoid(math.log(chance / (1.0 - chance)) + self.shift)
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """A curve for all, and for each slice how far it lies from that: in log-odds, so that none falls.
+
+    Args:
+        whole: the curve for all; it stands for what is in no slice that is known here.
+        shifts: by slice; where its cases were few, the fit has left it near 0.
+        by: what of a request names its slice: task, route, customer or feature.
+        origin: where it comes from.
+    """
+
+    whole: Isotonic | Platt
+    shifts: Mapping[str, float]
+    by: str = "task"
+    origin: Origin = UNKNOWN
+    _curves: Mapping[str, Calibrator] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the curve of each."""
+        if self.by not in BY:
+            msg = f"by must be one of {', '.join(BY)}, not {self.by!r}"
+            raise ConfigError(msg)
+        shifts: Any = self.shifts
+        if not isinstance(shifts, Mapping):
+            msg = f"shifts must be by slice, not {type(shifts).__name__}"
+            raise ConfigError(msg)
+        for name, shift in shifts.items():
+            if not isinstance(name, str) or not _finite(shift):
+                msg = f"the shift of slice {name!r} must be a finite number, not {shift!r}"
+                raise ConfigError(msg)
+        curves = {name: Shifted(self.whole, shift) if shift else self.whole for name, shift in shifts.items()}
+        object.__setattr__(self, "_curves", curves)
+
+    def __call__(self, score: float, /) -> float:
+        """The probability for this score where nothing is known of the slice."""
+        return self.whole(score)
+
+    def of(self, request: Request, /) -> Calibrator:
+        """The curve of a request's slice."""
+        return self._curves.get(getattr(request, self.by), self.whole)
+
+
+Calibration: TypeAlias = Isotonic | Platt | Slices
 FIELDS: Final = {
     "isotonic": frozenset({"points", "interpolation"}),
     "platt": frozenset({"params"}),
+    "slices": frozenset({"whole", "shifts", "by"}),
 }
 
 
@@ -157,7 +187,7 @@ def load(source: Artefact) -> Calibration:
         msg = f"{where}: kind must be one of {', '.join(map(repr, FIELDS))}, not {kind!r}"
         raise ConfigError(msg)
     try:
-        return _isotonic(data) if kind == "isotonic" else _platt(data)
+        return READERS[kind](data)
     except ConfigError as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg) from None
@@ -168,18 +198,31 @@ def dump(calibration: Calibration, path: str | os.PathLike[str] | None = None) -
     if isinstance(calibration, Isotonic):
         points = [list(point) for point in calibration.points]
         data: dict[str, Any] = {"kind": "isotonic", "interpolation": calibration.interpolation, "points": points}
+    elif isinstance(calibration, Slices):
+        data = {"kind": "slices", "by": calibration.by, "shifts": dict(calibration.shifts)}
+        data["whole"] = dump(calibration.whole)
     else:
         data = {"kind": "platt", "params": {"a": calibration.a, "b": calibration.b}}
     return write(data | calibration.origin.described(), path)
 
 
-def calibrate(gate: G, calibration: Calibrator | Artefact) -> G:
-    """The same gate with this calibration; the one given is left as it is."""
-    calibrated = copy.copy(gate)
+def calibrate(gate: Gate, calibration: Calibrator | Artefact) -> Gate:
+    """The same gate with this calibration; the one given is left as it is.
+
+    A calibration that has a curve to each slice (it offers `of(request)`) stands around the gate, and takes the curve
+    of each request it comes to.
+    """
+    from fastcascade.gates.sliced import BySlice, Slicing  # noqa: PLC0415 - is made of what is here
+
     found: Any = load(calibration) if isinstance(calibration, str | os.PathLike | Mapping) else calibration
     if not callable(found):
         msg = f"a calibration is called with a score; {found!r} cannot be called"
         raise ConfigError(msg)
+    if isinstance(gate, BySlice):
+        gate = gate.members[0]
+    if hasattr(found, "of"):
+        return BySlice(gate, cast("Slicing", found))
+    calibrated = copy.copy(gate)
     calibrated.calibration = cast("Calibrator", found)
     return calibrated
 
@@ -204,58 +247,40 @@ def raw_floor(gate: Gate, accept: float) -> float:
     return high
 
 
-def read(source: Artefact) -> tuple[Mapping[str, Any], str]:
-    """An artefact's object, and what to call it in an error."""
-    if isinstance(source, Mapping):
-        return source, "artefact"
-    try:
-        data = json.loads(Path(source).read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"artefact {os.fspath(source)!r} cannot be read: {error.strerror or error}"
-        raise ConfigError(msg) from None
-    except (ValueError, RecursionError) as error:
-        msg = f"artefact {os.fspath(source)!r} is not JSON: {error}"
-        raise ConfigError(msg) from None
-    if not isinstance(data, dict):
-        msg = f"artefact {os.fspath(source)!r} must be a JSON object, not {type(data).__name__}"
-        raise ConfigError(msg)
-    return data, f"artefact {os.fspath(source)!r}"
-
-
-def write(data: dict[str, Any], path: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """Write an artefact's object to a file, if there is a path."""
-    if path is not None:
-        Path(path).write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return data
-
-
-def origin_of(data: Mapping[str, Any], fields: frozenset[str]) -> Origin:
-    """The origin in an artefact; a field that is none of `fields`, of the origin's or `kind` is refused."""
-    if unknown := set(data) - fields - {"kind", "n", "date", "fingerprint"}:
-        msg = f"unknown field {min(map(str, unknown))!r}"
-        raise ConfigError(msg)
-    return Origin(data.get("n"), data.get("date", ""), data.get("fingerprint", ""))
-
-
 def _isotonic(data: Mapping[str, Any]) -> Isotonic:
     origin = origin_of(data, FIELDS["isotonic"])
-    return Isotonic(_wanted(data, "points"), data.get("interpolation", "linear"), origin)
+    return Isotonic(wanted(data, "points"), data.get("interpolation", "linear"), origin)
 
 
 def _platt(data: Mapping[str, Any]) -> Platt:
     origin = origin_of(data, FIELDS["platt"])
-    params = _wanted(data, "params")
+    params = wanted(data, "params")
     if not isinstance(params, Mapping) or set(params) != {"a", "b"}:
         msg = f"params must be an object with a and b, not {params!r}"
         raise ConfigError(msg)
     return Platt(params["a"], params["b"], origin)
 
 
-def _wanted(data: Mapping[str, Any], name: str) -> Any:
-    if name not in data:
-        msg = f"{name} is missing"
+def _slices(data: Mapping[str, Any]) -> Slices:
+    origin = origin_of(data, FIELDS["slices"])
+    whole = wanted(data, "whole")
+    kind = whole.get("kind") if isinstance(whole, Mapping) else None
+    if kind not in ("isotonic", "platt"):
+        msg = f"whole must be an artefact of kind 'isotonic' or 'platt', not {whole!r}"
         raise ConfigError(msg)
-    return data[name]
+    return Slices(
+        _isotonic(whole) if kind == "isotonic" else _platt(whole),
+        wanted(data, "shifts"),
+        data.get("by", "task"),
+        origin,
+    )
+
+
+READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Calibration]]] = {
+    "isotonic": _isotonic,
+    "platt": _platt,
+    "slices": _slices,
+}
 
 
 def _points(given: Any) -> tuple[tuple[float, float], ...]:

@@ -55,7 +55,10 @@ Judging: TypeAlias = Verdict | Generator[Effect, Outcome, Verdict]
 
 
 class Calibrator(Protocol):
-    """Turns a raw score into a probability of being right."""
+    """Turns a raw score into a probability of being right.
+
+    One that differs by slice offers `of(request)` besides, which gives the one for a request: see `calibrate`.
+    """
 
     def __call__(self, score: float, /) -> float:
         """The probability for this score."""
