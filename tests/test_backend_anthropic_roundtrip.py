@@ -152,6 +152,8 @@ def spelled(deltas: Sequence[Delta]) -> dict[int, tuple[str, str, str, str]]:
     """What the pieces of a stream add up to, by block: kind, id, name and text."""
     blocks: dict[int, tuple[str, str, str, str]] = {}
     for delta in deltas:
+        if delta.kind == "block":
+            continue
         kind, call, name, before = blocks.get(delta.index, (delta.kind, delta.id, delta.name, ""))
         assert kind == delta.kind
         blocks[delta.index] = (kind, call, name, before + delta.text)

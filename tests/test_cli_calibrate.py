@@ -6,12 +6,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import numpy as np
 import pytest
 
 from exams import Fixed, driven, exam
 from fastcascade.cli import main
+from fastcascade.cli.calibrate_fit import settable
 from fastcascade.gates import calibration
-from fastcascade.gates.calibration import Slices, calibrate
+from fastcascade.gates.calibration import Isotonic, Platt, Slices, calibrate
 from fastcascade.gates.gain import Gain
 from fastcascade.gates.gate import Gate, Verdict
 from fastcascade.gates.learned import Learned
@@ -48,6 +50,38 @@ def told(table: str, to: Path, capsys: pytest.CaptureFixture[str], *words: str) 
     assert artefact["date"][:4] == f"{datetime.now(UTC).year}"
     assert sum(each["n"] for each in found["reliability"]) == found["n"]
     return found
+
+
+@pytest.mark.parametrize("curve", ["isotonic", "platt"])
+def test_the_accept_that_is_told_admits_no_more_than_the_promise(
+    table: str, curve: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind the curve no score below the promised threshold passes, though steps cannot be told apart there."""
+    to = tmp_path / "curve.json"
+    found = told(table, to, capsys, "--curve", curve, "--signal", "confidence", "--keep", "0.7")
+    loaded = calibration.load(to)
+    assert found["verdict"] == "holds" and found["threshold"] > 0
+    assert isinstance(loaded, Isotonic | Platt)
+    scores = [float(line.split(",")[6]) for line in Path(table).read_text().splitlines()[1:]]
+    passed = [score for score in scores if loaded(score) >= found["accept"]]
+    assert passed and min(passed) >= found["threshold"]
+    assert found["accept_coverage"] == pytest.approx(len(passed) / len(scores))
+    assert found["accept_coverage"] <= found["coverage"]
+    assert main(["calibrate", table, "--keep", "0.7", "--curve", curve, "--signal", "confidence"]) == 0
+    assert f"accept from   {found['accept']} (" in capsys.readouterr().out
+
+
+def test_a_threshold_within_a_step_is_the_next_step() -> None:
+    """A step that a threshold cuts is sent on whole, by the figure as it is printed; on a flat curve nothing is set."""
+    score, weight = np.arange(6.0), np.ones(6)
+    chance = np.array([0.1, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert settable(chance, score, 2.0, weight) == (0.6666, 2 / 6)
+    assert settable(chance, score, 1.0, weight) == (0.3333, 5 / 6)
+    assert settable(chance, score, 0.0, weight) == (0.1, 1.0)
+    assert settable(np.full(6, 0.5), score, 2.0, weight) == (None, 0.0)
+    assert settable(chance, score, None, weight) == (None, 0.0)
+    near = np.array([0.2, 0.66666, 0.66667])
+    assert settable(near, np.arange(3.0), 2.0, np.ones(3)) == (0.66667, 1 / 3)
 
 
 @pytest.mark.parametrize("curve", ["isotonic", "platt"])
@@ -106,6 +140,7 @@ def test_what_is_printed_has_intervals(table: str, capsys: pytest.CaptureFixture
 REFUSED: Final = [
     (["--learned", "--signal", "mine"], "there is no signal 'mine'"),
     (["--signal", "confidence", "--signal", "judge_score"], "weigh several with --learned"),
+    (["--by", "customer"], "--by says nothing without --by-slice"),
     (["--learned", "--to", "/nowhere/at/all.json"], "/nowhere/at/all.json cannot be written"),
 ]
 

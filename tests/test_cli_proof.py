@@ -73,7 +73,7 @@ def test_slices_are_admitted_one_by_one_and_routing_obeys(
     to = tmp_path / "admitted.json"
     assert main(["admit", outcomes, "--keep", "0.95", "--to", str(to)]) == 0
     printed = capsys.readouterr().out
-    assert "easy" in printed and "admitted" in printed
+    assert "easy" in printed and "admitted" in printed and f"written: {to}" in printed
     assert Admission.load(to).admitted == {"easy"}
     small, large = ScriptedBackend("yes", name="small"), ScriptedBackend("yes", name="large")
     cascade = Cascade(Tier(small, gate=UserCheck(lambda _, __: True)), Tier(large), lanes=Admitted(to))
@@ -81,11 +81,32 @@ def test_slices_are_admitted_one_by_one_and_routing_obeys(
         assert cascade.run_sync(Request.of("?", task=task)).tier == tier
 
 
+def test_an_admission_says_what_it_rests_on(outcomes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was earned behind a gate is so at that threshold alone, which the cascade must be given."""
+    gate = ["--signal", "confidence", "--accept", "0.4"]
+    assert main(["admit", outcomes, "--keep", "0.95", *gate]) == 0
+    assert "accepts from 0.4 of confidence" in capsys.readouterr().out
+    assert main(["admit", outcomes, "--keep", "0.95"]) == 0
+    assert "accepts from" not in capsys.readouterr().out
+
+
+def test_a_table_without_signals_is_told(outcomes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column of one's own that lacks its prefix is no signal, which nobody would guess from the recommendation."""
+    text = Path(outcomes).read_text().splitlines()[:200]
+    for head, told in (("sure,unsure", True), ("signal_sure,unsure", False)):
+        path = tmp_path / f"{head[:6]}.csv"
+        path.write_text("\n".join([HEAD.replace("confidence,vote_entropy", head), *text[1:]]))
+        assert main(["evaluate", "--outcomes", str(path), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert ("has no signal" in err and "signal_NAME" in err) is told and json.loads(out)["n"] == 199
+
+
 REFUSED: Final = [
     (["calibrate", "{}", "--signal", "mine"], "there is no signal 'mine'"),
     (["calibrate", "{}", "--signal", "vote_entropy"], "vote_entropy is no score from 0 to 1"),
     (["calibrate", "{}", "--to", "/nowhere/at/all.json"], "/nowhere/at/all.json cannot be written"),
     (["calibrate", "{}-gone"], "-gone cannot be read"),
+    (["thresholds", "{}"], "this is no recording, and no SQLite database at all"),
     (["admit", "{}", "--signal", "confidence"], "--signal and --accept go together"),
     (["admit", "{}", "--signal", "mine", "--accept", "0.5"], "there is no signal 'mine'"),
 ]

@@ -1,6 +1,7 @@
 """`fastcascade record`: what it prints, what it keeps, and how it ends."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,67 @@ def test_it_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_calls_that_failed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It ends with 1 where a call has failed."""
-    assert main([*files(tmp_path, "2+2", "fail"), "--grader", "numeric"]) == 1
-    assert "1 failed" in capsys.readouterr().out
+    """It ends with 1 where a call has failed, and says which, how often and why."""
+    assert main([*files(tmp_path, "2+2", "fail", "fail too"), "--grader", "numeric"]) == 1
+    out, err = capsys.readouterr()
+    assert "2 failed" in out
+    assert "failed 2 times: large/answer: bug: ValueError: as told" in err
+    assert "unknown cost" not in err and "name no grader" not in err
+
+
+def test_what_will_be_missing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cases without a grader, and replies whose cost nobody knows, are told at once: every figure would lack them."""
+    command = files(tmp_path, "2+2", "1+3")
+    for module in tmp_path.glob("models_*.py"):
+        module.write_text(MODELS.replace(", usage=Usage(1, 1)", ""), encoding="utf-8")
+    lines = [json.dumps({"id": text, "input": text}) for text in ("2+2", "1+3")]
+    (tmp_path / "cases.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert main(command) == 0
+    assert "2 cases name no grader: give --grader" in capsys.readouterr().err
+    assert main([*command, "--grader", "regex:4"]) == 0
+    err = capsys.readouterr().err
+    assert "2 cases are of unknown cost" in err and "name no grader" not in err
+
+
+def test_why_replies_could_not_be_graded_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reasons that graders gave are told, the commonest first, as one where they differ by the case alone."""
+    command = [*files(tmp_path, *"abc"), "--grader", "schema"]
+    for words in ([], ["--json"]):
+        assert main([*command, *words]) == 0
+        out, _ = capsys.readouterr()
+        why = "the case has no schema, and neither has the grader"
+        assert f"6 replies ungraded: {why}" in out or json.loads(out)["why_ungraded"] == {why: 6}
+
+
+def test_options_are_named_and_not_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a case's grader runs code or asks a judge, the command names its own option for that."""
+    command = files(tmp_path, "2+2")
+    drill = ["evaluate", "--drill", command[2], "--cascade", command[1]]
+    for grader, option in (("json:dumps", "--trust"), ("judged", "--judge")):
+        line = {"id": "a", "input": "2+2", "expected": "4", "grader": grader}
+        (tmp_path / "cases.jsonl").write_text(json.dumps(line), encoding="utf-8")
+        for words in (command, drill, [*command, "--grader", "judged"]):
+            assert main(words) == 2
+            err = capsys.readouterr().err
+            assert ("--judge" if words[-1] == "judged" else option) in err
+            assert "trust=True" not in err and "as judge" not in err
+
+
+def test_a_trusted_grader_may_lie_beside_the_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A function that a case names is found in the folder of the cases, where they are trusted, and only then."""
+    command = files(tmp_path, "2+2")
+    folder, module, path = tmp_path / "cases", f"marks_{abs(hash(tmp_path))}", list(sys.path)
+    folder.mkdir()
+    (folder / f"{module}.py").write_text("def mark(case, reply):\n    return 0.5\n", encoding="utf-8")
+    line = {"id": "a", "input": "2+2", "grader": f"{module}:mark"}
+    (folder / "cases.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    command[2] = str(folder / "cases.jsonl")
+    assert main(command) == 2
+    assert "--trust" in capsys.readouterr().err and module not in sys.modules
+    assert main([*command, "--trust"]) == 0
+    with Runs(tmp_path / "run.db") as runs:
+        assert runs.table()["dear"] == [0.5]
+    assert sys.path == path
 
 
 def test_the_cap_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -288,3 +288,24 @@ def test_what_is_measured_has_its_interval() -> None:
     assert found.brier_after_interval[1] < found.brier_before_interval[0]
     own = calibrated(score, table.cheap, after=through(fit_platt(score, table.cheap), score))
     assert own.brier_before == found.brier_before and own.brier_after != found.brier_after
+
+
+def test_a_length_below_nothing_is_none() -> None:
+    """A table that says -1 for a length is fitted as if it said 0, without a logarithm of what has none."""
+    table = made(3)
+    chars = table.signals["cheap_output_chars"].copy()
+    fitted = [
+        fit_learned(replace(table, signals={**table.signals, "cheap_output_chars": np.where(chars > 3, low, chars)}))
+        for low in (-5.0, 0.0)
+    ]
+    assert fitted[0].score == pytest.approx(fitted[1].score)
+
+
+def test_a_fit_leaves_out_what_weighs_nothing() -> None:
+    """It is the fit to the other cases, wherever those stand, and too few of them are refused."""
+    table, some = made(5), np.arange(300) % 3 > 0
+    fitted, other = fit_gain(replace(table, weights=some.astype(float))), fit_gain(table.take(some))
+    assert np.array_equal(fitted.spoke, some) and len(fitted.outcomes) == 200
+    assert np.array_equal(fitted.score, other.score)
+    with pytest.raises(ConfigError, match="speak of 5 cases, and a fit needs 20"):
+        fit_learned(replace(table, weights=(np.arange(300) < 5).astype(float)))

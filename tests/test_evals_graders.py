@@ -365,6 +365,11 @@ def test_graders_of_cases() -> None:
         grader_for(Case("c", "a", grader="exakt"), default)
 
 
+def test_a_british_spelling_will_do() -> None:
+    """Both spellings of normalized are the same grader, as a text and in a table."""
+    assert type(grader_of("normalised")) is type(grader_of({"kind": "normalised"})) is Normalized
+
+
 @pytest.mark.parametrize("wrong", [{"score": 1.5}, {"score": float("nan")}, {"score": 1.0, "cost_usd": -1.0}])
 def test_grades_that_cannot_be(wrong: dict[str, Any]) -> None:
     """A score lies from 0 to 1, or there is none; a cost is never below 0."""

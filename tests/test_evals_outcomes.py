@@ -54,7 +54,7 @@ WRONG: Final = [
     (f"{HEAD}\nq2,law,,1,0.1,0.1", "line 2: cheap_correct must be from 0 to 1, not ''"),
     (f"{HEAD}\nq2,law,nan,1,0.1,0.1", "line 2: cheap_correct must be from 0 to 1, not 'nan'"),
     (f"{HEAD}\nq2,law,1,1,-0.1,0.1", "line 2: cheap_cost_usd must be 0 or more, not '-0.1'"),
-    (f"{HEAD}\nq2,law,1,1,0.1,inf", "line 2: expensive_cost_usd must be a finite number, not 'inf'"),
+    (f"{HEAD}\nq2,law,1,1,0.1,inf", "line 2: expensive_cost_usd must be a finite number, up to 1e+100, not 'inf'"),
     (f"{HEAD}\n{ROW}\n{ROW}", "line 3: question_id 'q1' was there before"),
     (f'{HEAD}\n"q1', "unexpected end of data"),
 ]
@@ -135,3 +135,23 @@ def test_the_public_tables_are_read() -> None:
     assert len(read) == 15
     assert len(read["frugalml_yelp.csv.gz"]) == 20_000
     assert [name for name, each in read.items() if not each.signals] == ["routellm_mmlu_mixtral_gpt4.csv.gz"]
+
+
+def test_a_number_beyond_all_sense_is_refused() -> None:
+    """Costs and weights whose sums might be infinite are refused, in a file and in columns."""
+    with pytest.raises(
+        ConfigError, match=r"line 2: cheap_cost_usd must be a finite number, up to 1e\+100, not '1e300'"
+    ):
+        table("q,law,1,1,1e300,1")
+    one = np.ones(1)
+    with pytest.raises(ConfigError, match=r"dear_cost of case 0 must be from 0 to 1e\+100"):
+        Outcomes(one, one, one, one * 1e300)
+
+
+def test_what_weighs_nothing_is_left_out() -> None:
+    """The cases that count are those with a weight above 0; a table without weights is left as it is."""
+    three = np.ones(3)
+    outcomes = Outcomes(three, three, three, three, weights=np.array([0.0, 2.0, 1.0]))
+    assert list(outcomes.counted().weight) == [2.0, 1.0]
+    bare = Outcomes(three, three, three, three)
+    assert bare.counted() is bare

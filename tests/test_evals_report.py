@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals import report_tables
+from fastcascade.evals.evaluation import evaluate
 from fastcascade.evals.outcomes import Outcomes
 from fastcascade.evals.plot_parts import clean, ticks
 from fastcascade.evals.report import ReportData, html_of, json_of, markdown_of, write_report
+from fastcascade.evals.report_evaluation import report_of
 from fastcascade.evals.report_html import DARK, LIGHT
 from fastcascade.evals.report_sums import Sums, curve
 from fastcascade.evals.report_words import figure
@@ -292,3 +295,29 @@ def test_any_text_can_stand_in_a_drawing(text: str) -> None:
     safe = clean(text)
     assert len(ET.fromstring(f"<text>{safe}</text>")) == 0  # noqa: S314  # what is tested
     safe.encode()
+
+
+def test_the_report_of_an_evaluation_shows_what_was_decided_and_compared() -> None:
+    """It has each rule with its intervals, the aim, and figures of the decisions on cases that no rule had seen."""
+    outcomes, score = table(300)
+    outcomes = replace(outcomes, signals={"confidence": score}, sense={"confidence": 1})
+    outcomes = replace(outcomes, cheap_seconds=np.full(300, 0.5), dear_seconds=np.full(300, 2.0))
+    found = evaluate(outcomes, 0.9, strategy="raw", repeats=1)
+    data = report_of(outcomes, found, date="2026-01-31")
+    assert [each.name for each in data.rules] == [each.strategy for each in found.strategies]
+    assert data.headline["saved of always dear"].value == pytest.approx(found.saving)
+    assert data.headline["quality kept of always dear"].value == pytest.approx(found.quality_ratio)
+    for text in (html_of(data), markdown_of(data)):
+        assert [each for each in ("keep 90 %", "random mix", "median ", "2026-01-31") if each not in text] == []
+    low = json.loads(json_of(data))["rules"][0]["saving"]["low"]
+    assert low == pytest.approx(found.strategies[0].saving_interval[0])
+
+
+def test_a_report_that_says_not_to_cascade_pays_for_one_model() -> None:
+    """Always-dear is never charged for a cheap answer that nobody asks for."""
+    outcomes, score = table(120)
+    outcomes = replace(outcomes, cheap=np.zeros(120), signals={"confidence": score}, sense={"confidence": 1})
+    data = report_of(outcomes, evaluate(outcomes, 0.99, strategy="raw", repeats=1))
+    assert data.recommendation.startswith("Do not cascade")
+    assert data.headline["saved of always dear"].value == 0 and data.headline["cases that went on"].value == 1
+    assert [each.name for each in data.paths] == ["cheap alone", "dear alone"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from fastcascade.evals.cases import Case
 from fastcascade.evals.outcomes import Outcomes
 from fastcascade.evals.recorder import Recorder
 from fastcascade.evals.runs import Runs, Tiered
+from fastcascade.evals.sources import outcomes_of
 from fastcascade.gates.gate import Exam, Gate, Verdict
 from fastcascade.messages import Reply, Request, Usage
 from fastcascade.recording import Recording
@@ -172,3 +174,94 @@ def test_nothing_recorded_is_said(tmp_path: Path) -> None:
     """An empty file has no table, and says so."""
     with Runs(tmp_path / "run.db", make=True) as runs, pytest.raises(ConfigError, match="nothing was recorded"):
         runs.table()
+
+
+def dumped(path: Path) -> list[str]:
+    """All that a file holds."""
+    db = sqlite3.connect(path)
+    try:
+        return list(db.iterdump())
+    finally:
+        db.close()
+
+
+def test_what_is_found_is_what_is_listed_and_nothing_changes(tmp_path: Path) -> None:
+    """Looking cases up says of each what listing it would say, and leaves the list of what is read as it was."""
+    path = tmp_path / "run.db"
+    asked = [*cases(3), Case("c1", "another question"), Case("new", "new?")]
+    cascade = Cascade(Tier(Counted("small", lambda _: "3", lambda _: None), price=PRICE))
+    with Runs(path, make=True) as runs:
+        asyncio.run(Recorder(cascade, runs, version="1", grader=Same()).run(cases(3)))
+    before = dumped(path)
+    with Runs(path) as runs:
+        found, other = runs.found("1", asked), runs.found("2", asked)
+        assert dict(runs.recordings()) == {
+            case.id: runs.recording(found.cascade, each.seq)
+            for case, each in zip(asked[:3], found.cases[:3], strict=True)
+        }
+        with pytest.raises(StoreError, match="is not recorded"):
+            runs.recording(found.cascade, 0)
+    assert dumped(path) == before
+    assert [each.recorded for each in found.cases] == [True] * 3 + [False] * 2
+    assert other.cascade == 0 and other.changed and not any(each.recorded for each in other.cases)
+    with Runs(path) as runs:
+        listed = runs.listing("1", ["small"], asked)
+    assert listed.cascade == found.cascade and listed.changed == found.changed
+    for low, high in zip(found.cases, listed.cases, strict=True):
+        assert (low.recorded, low.failed, low.changed) == (high.recorded, high.failed, high.changed)
+        assert low.seq in (high.seq, 0)
+
+
+@pytest.mark.parametrize("held", [b"", b"text\n", b"id,prompt\n" * 999], ids=["empty", "short", "long"])
+def test_reading_makes_nothing_of_a_file_that_is_no_recording(tmp_path: Path, held: bytes) -> None:
+    """Whoever names the wrong file to be read is told, and finds it as it was, with nothing beside it."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(held)
+    with pytest.raises(StoreError, match="this is no recording"):
+        Runs(path)
+    with pytest.raises(StoreError, match="it is no file"):
+        Runs(tmp_path)
+    assert path.read_bytes() == held and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_recording_in_a_folder_that_cannot_be_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read as it stands, and nothing is made beside it; what is in use or another's, and a change are refused."""
+    path, foreign = tmp_path / "run 1?#.db", tmp_path / "foreign.db"
+    cascade = Cascade(*(Tier(Counted(name, lambda _: "3", lambda _: None), price=PRICE) for name in ("small", "large")))
+    with Runs(path, make=True) as runs:
+        asyncio.run(Recorder(cascade, runs, version="1", grader=Same()).run(cases(3)))
+        table = runs.table()
+    sqlite3.connect(foreign).execute("CREATE TABLE theirs (a)").connection.close()
+    there, before = sorted(tmp_path.iterdir()), path.read_bytes()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with Runs(path) as runs:
+        assert not runs.writable and runs.table() == table
+        with pytest.raises(StoreError, match="can only be read"):
+            runs.listing("1", ["small"], cases(3))
+    assert path.read_bytes() == before
+    with pytest.raises(StoreError, match="another program's database"):
+        Runs(foreign)
+    assert sorted(tmp_path.iterdir()) == there
+    for journal in ("-wal", "-journal"):
+        (beside := path.with_name(path.name + journal)).write_bytes(b"half of it")
+        with pytest.raises(StoreError, match=f"part of it is in {re.escape(beside.name)}"):
+            Runs(path)
+        beside.write_bytes(b"")
+    with Runs(path) as runs:
+        assert runs.table() == table
+
+
+def test_tiers_that_are_not_compared_are_named(tmp_path: Path) -> None:
+    """Of three tiers two are compared, and the outcomes say which is not."""
+    path = tmp_path / "run.db"
+    with Runs(path, make=True) as runs:
+        tiers = [
+            Tier(Counted(name, lambda _: "3", lambda _: None), price=PRICE) for name in ("small", "middle", "large")
+        ]
+        asyncio.run(Recorder(Cascade(*tiers), runs, version="1", grader=Same()).run(cases(3)))
+    found = outcomes_of(path)
+    assert (found.tiers, found.besides, found.left_out) == (("small", "large"), ("middle",), {})
+    assert found.told() == "small, then large (not compared: middle)"
+    assert outcomes_of(path, "middle", "large").told() == "middle, then large (not compared: small)"

@@ -163,6 +163,33 @@ def test_whatever_is_in_the_file_the_rest_is_read(tmp_path: Path, line: bytes) -
     assert (log.estimate().seen, log.pending) == (1, {"good": good})
 
 
+FOREIGN: list[bytes] = [
+    b'{"id": "a", "input": "2+2", "label": {"score": 1.0}}\n', b"id,input\na,2+2\n", b"\n\n[7]\n", b"SQLite format 3\0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("held", FOREIGN, ids=[repr(each[:9]) for each in FOREIGN])
+def test_another_file_is_refused_and_not_added_to(tmp_path: Path, held: bytes) -> None:
+    """A file in which no line is of a log is somebody's: a shadow says so when it is made, and leaves it alone."""
+    path = tmp_path / "cases.jsonl"
+    path.write_bytes(held)
+    with pytest.raises(ConfigError, match="is no shadow log"):
+        Shadow(path=path)
+    assert path.read_bytes() == held
+
+
+def test_a_first_line_that_broke_off_is_still_a_log(tmp_path: Path) -> None:
+    """Wherever the first line of a log was cut off, the log goes on."""
+    path = tmp_path / "shadow.jsonl"
+    good = Sampled("good", "a", 0.5)
+    ShadowLog(path).take(good)
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        ShadowLog(path).take(good)
+        assert ShadowLog(path).pending == {"good": good}
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A folder or a device in its place is a mistake of the settings, told when the service starts."""
     for path in (tmp_path, Path(os.devnull)):

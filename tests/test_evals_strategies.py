@@ -121,3 +121,15 @@ def test_an_unknown_strategy_is_refused() -> None:
     table = made(50)
     with pytest.raises(ConfigError, match="no strategy 'magic'; there are: auto, raw"):
         learn(table, see(table), Keep(0.9), np.random.default_rng(0), ("magic",))
+
+
+def test_a_column_to_each_mark_has_an_end() -> None:
+    """Of three hundred slices the largest have a column, so that a fit does not grow with the square of all."""
+    many = np.repeat([f"s{at:03}" for at in range(300)], 15).astype(object)
+    many[:200] = "s299"
+    n = len(many)
+    table = Outcomes(np.ones(n), np.ones(n), np.ones(n), np.ones(n), slices=many)
+    frame = Frame(columns(table))
+    matrix = frame.matrix(columns(table))
+    assert isinstance(matrix, np.ndarray) and matrix.shape == (n, 100)
+    assert len(np.unique(matrix[:200], axis=0)) == 1 and not (matrix[0] == matrix[-20]).all()

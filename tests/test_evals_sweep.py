@@ -134,3 +134,18 @@ def test_slices_stay_near_the_whole_where_cases_are_few() -> None:
     assert through(found["few"], score[-3:]).min() > 0.2
     level = per_slice(score, np.tile([0.0, 1.0], 2002)[:4003], slices)
     assert abs(level["a"].b - level["b"].b) < 0.1
+
+
+@pytest.mark.parametrize("heavy", [1.0, 10.0])
+def test_the_margin_knows_of_weights(heavy: float) -> None:
+    """Where the few cases that weigh most are those that may be lost, it errs no more often than with equal weights."""
+    rng = np.random.default_rng(7)
+    n, share, passed, tables = 2000, 0.06, 0, 600
+    for _ in range(tables):
+        score = (rng.random(n) < share).astype(float)
+        weights = np.where(score > 0, heavy, 1.0)
+        part = heavy * share / (heavy * share + 1 - share)
+        cheap = (rng.random(n) >= np.where(score > 0, 0.05 / part, 0.0)).astype(float)
+        outcomes = Outcomes(cheap, np.ones(n), np.zeros(n), np.ones(n), weights=weights)
+        passed += int(sweep(outcomes, score).shortfall(0.95, 0.95)[1] <= 0)
+    assert 0.01 < passed / tables < 0.05 + 3 * (0.05 * 0.95 / tables) ** 0.5

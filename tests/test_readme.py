@@ -1,12 +1,17 @@
 """The README's examples run as they stand."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
+from fastcascade import config
+from fastcascade.evals import grader_of, load_cases
+
 README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS, TOML, JSON = (re.findall(rf"```{kind}\n(.*?)```", TEXT, re.DOTALL) for kind in ("python", "toml", "json"))
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +26,18 @@ def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str])
     """Each block runs by itself, and whatever it asserts holds."""
     exec(compile(block, str(README), "exec"), {})
     capsys.readouterr()
+
+
+def test_the_smallest_files_for_a_proof_load(tmp_path: Path) -> None:
+    """The cascade and the cases that the README shows load as they stand, and the named grader can grade them."""
+    (cascade,), (cases,) = TOML, JSON
+    assert [tier.name for tier in config.loads(cascade).tiers] == ["small", "large"]
+    path = tmp_path / "cases.jsonl"
+    path.write_text(cases, encoding="utf-8")
+    loaded = load_cases(path)
+    assert len(loaded) == 2 and all(case.expected and case.slice for case in loaded)
+    for case in loaded:
+        assert asyncio.run(grader_of("numeric").grade(case, f"It is {case.expected}.")).score == 1.0
 
 
 def test_the_first_block_goes_the_way_it_says(capsys: pytest.CaptureFixture[str]) -> None:

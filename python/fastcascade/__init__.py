@@ -53,7 +53,10 @@ from fastcascade.routing import Route
 if TYPE_CHECKING:
     from fastcascade.answer_stream import AnswerStream
     from fastcascade.answers import Answer, Attempt, Spent
+    from fastcascade.asgi import CascadeMiddleware
     from fastcascade.cascade import Cascade
+    from fastcascade.clients import http_client
+    from fastcascade.dependency import answered_by, cascade_dependency
     from fastcascade.effects import Outcome
     from fastcascade.entry.instance import Instance
     from fastcascade.entry.pool import Pool
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from fastcascade.reviews.desk import ReviewDesk
     from fastcascade.semantic import SemanticRoutes
     from fastcascade.tiers import Tier
+    from fastcascade.wsgi import WsgiMiddleware
 
 __all__ = [
     "Answer",
@@ -92,6 +96,7 @@ __all__ = [
     "Cache",
     "CacheStats",
     "Cascade",
+    "CascadeMiddleware",
     "Clock",
     "ConfigError",
     "CredentialError",
@@ -154,8 +159,12 @@ __all__ = [
     "ToolResult",
     "Usage",
     "VectorSet",
+    "WsgiMiddleware",
     "__version__",
+    "answered_by",
+    "cascade_dependency",
     "cosine",
+    "http_client",
     "record",
     "replay",
 ]
@@ -163,7 +172,10 @@ __all__ = [
 _LATER = {
     "answer_stream": "AnswerStream",
     "answers": "Answer Attempt Spent",
+    "asgi": "CascadeMiddleware",
     "cascade": "Cascade",
+    "clients": "http_client",
+    "dependency": "answered_by cascade_dependency",
     "fallbacks.hedge": "Hedge",
     "effects": "Outcome",
     "entry.instance": "Instance",
@@ -176,6 +188,7 @@ _LATER = {
     "reviews.desk": "ReviewDesk",
     "semantic": "SemanticRoutes",
     "tiers": "Tier",
+    "wsgi": "WsgiMiddleware",
 }
 _WHERE = {name: module for module, names in _LATER.items() for name in names.split()}
 

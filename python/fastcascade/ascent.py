@@ -45,7 +45,7 @@ class Ascent:
             ledger.now = max(ledger.now, ledger.started + self.entrance.after)
         entrance = self.entrance or cascade.everywhere
         first, last = min(entrance.first, cascade.top), min(entrance.last, cascade.top)
-        climb = Climb(
+        climb = self.climb = Climb(
             cascade.rungs,
             self.request,
             ledger,
@@ -70,7 +70,6 @@ class Ascent:
             position = self._next(standing, ladder)
         if climb.ahead:
             yield from climb.finish()
-        self.climb = climb
         return self._judged(climb, entrance, standing)
 
     def _next(self, standing: Standing, ladder: Ladder) -> int | None:

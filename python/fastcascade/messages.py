@@ -263,15 +263,18 @@ class Reply:
 class Delta:
     """A piece of a reply as it streams. `index` is the block it belongs to, counted from 0 within the reply.
 
-    The first piece of a tool call has its `id` and `name`, and the later ones add to its arguments in `text`.
+    The first piece of a tool call has its `id` and `name`, and the later ones add to its arguments in `text`. What
+    texts cannot say of a block (a signature, citations, a block of the provider's own) comes as its last piece: of
+    kind "block", with the whole of it in `block`.
     """
 
-    kind: Literal["text", "thinking", "tool"]
+    kind: Literal["text", "thinking", "tool", "block"]
     text: str = ""
     index: int = 0
     id: str = ""
     name: str = ""
     tokens: tuple[Token, ...] = ()
+    block: Block | None = None
 
 
 def _messages(given: Any) -> tuple[Message, ...]:

@@ -121,18 +121,24 @@ def _piped(
 
 
 def pieces(reply: Reply) -> tuple[Delta, ...]:
-    """A whole reply as the pieces of a stream. What has no text to stream is in the reply alone."""
+    """A whole reply as the pieces of a stream."""
     found = []
     for index, block in enumerate(reply.content):
         match block:
-            case Text(text):
+            case Text(text, extra):
                 found.append(Delta("text", text, index))
-            case Thinking(text):
-                found.append(Delta("thinking", text, index))
+                if extra:
+                    found.append(Delta("block", index=index, block=block))
+            case Thinking(text, signature, redacted):
+                proven = signature or redacted
+                if text or not proven:
+                    found.append(Delta("thinking", text, index))
+                if proven:
+                    found.append(Delta("block", index=index, block=block))
             case ToolCall(id, name, arguments):
                 found.append(Delta("tool", arguments, index, id, name))
             case _:
-                pass
+                found.append(Delta("block", index=index, block=block))
     return tuple(found)
 
 
@@ -144,7 +150,9 @@ def assemble(deltas: list[Delta]) -> tuple[Block, ...]:
     blocks: list[Block] = []
     for _, held in sorted(parts.items()):
         first, text = held[0], "".join(delta.text for delta in held)
-        if first.kind == "tool":
+        if (whole := held[-1].block) is not None:
+            blocks.append(whole)
+        elif first.kind == "tool":
             blocks.append(ToolCall(first.id, first.name, text))
         else:
             blocks.append(Text(text) if first.kind == "text" else Thinking(text))

@@ -200,7 +200,15 @@ def _grow(block: _Growing, delta: Mapping[str, Any]) -> Delta | None:
 def _finish(block: _Growing) -> Delta | None:
     """End a block. Arguments that were not streamed are spelled here, so that the pieces add up to the whole."""
     block.whole = True
-    if block.data["type"] != "tool_use" or any(block.pieces.get("input", ())):
+    kind = block.data["type"]
+    if kind != "tool_use":
+        made = _block(_data(block), None)
+        if type(made) is Text and not made.extra:
+            return None  # its pieces have said it all, and so they have of what is only thought
+        if type(made) is Thinking and not (made.signature or made.redacted):
+            return None
+        return Delta("block", index=block.index, block=made)
+    if any(block.pieces.get("input", ())):
         return None
     text = _json(block.data.get("input") or {})
     block.pieces["input"] = [text]

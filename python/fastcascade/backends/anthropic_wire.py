@@ -224,7 +224,7 @@ def _texts(blocks: Iterable[Text]) -> list[dict[str, Any]]:
 def _tool(tool: Tool) -> dict[str, Any]:
     own = tool.extra.get(NAME, {})
     if own.get("type", "custom") != "custom":  # a tool that the provider runs has a schema of its own
-        return {"name": tool.name, **own}
+        return {"name": tool.name, **own} if tool.name else dict(own)
     said: dict[str, Any] = {"name": tool.name, "input_schema": dict(tool.schema)}
     if tool.description:
         said["description"] = tool.description

@@ -100,6 +100,10 @@ def _format(schema: Mapping[str, Any]) -> Wire:
 
 
 def _tool(tool: Tool, by: str) -> Wire:
+    for whose, own in tool.extra.items():
+        if whose != by and own.get("type", "custom") not in ("custom", "function"):
+            what = f"a tool of type {own['type']}, which only {whose} knows"
+            raise BackendError("unsupported", f"{what}, cannot be carried to {by}")
     function: Wire = {"name": tool.name, "parameters": dict(tool.schema)}
     if tool.description:
         function["description"] = tool.description

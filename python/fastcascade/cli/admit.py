@@ -52,11 +52,21 @@ def execute(args: argparse.Namespace) -> int:
     admission = admit(outcomes, score, keep=args.keep, delta=1 - args.confidence, accept=args.accept)
     if args.to:
         admission.dump(args.to)
+    told = outcomes.told()
     if args.json:
+        if told:
+            warn(told)
         sys.stdout.write(admission.dumps())
     else:
+        if told:
+            print(f"{told}\n")
         head = ["slice", "cases", "small", "large", "keeps at least", "verdict"]
         print(*table(head, [_row(each) for each in admission.rows]), sep="\n")
+        if admission.admitted and args.accept is not None:
+            holds = f"What is admitted is so where the small tier accepts from {args.accept:g} of {args.signal}"
+            print(f"\n{holds}, its raw score: set that in the cascade.")
+        if args.to:
+            print(f"written: {args.to}")
     if not admission.admitted:
         warn("nothing is admitted: every request goes to the large tier")
     return 0

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.cli.options import keeping, pair
-from fastcascade.cli.report import table
+from fastcascade.cli.report import table, warn
 from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ expensive_cost_usd and a signal from 0 to 1. What is written with --to is loaded
     --learned                Learned.load("gate.json", gates)        several signals, lengths, task, answer
     --gain                   Gain.load("gate.json", gates)           the same for both models: what is won by asking on
 
+and in a cascade's TOML, under [[tiers]], with the threshold that is printed as the tier's `accept`:
+
+    gate = { kind = "calibrate", gate = { kind = "consistency", k = 3 }, calibration = "curve.json" }
+    gate = { kind = "learned", artefact = "gate.json", gates = ["hedging", { kind = "consistency", k = 3 }] }
+    gate = { kind = "gain", artefact = "gate.json", gates = ["hedging", { kind = "consistency", k = 3 }] }
+
+A table's signals are columns of known names, such as confidence or agreement, and those called signal_NAME.
 How far off the chances are is measured on cases that nothing was fitted to. The threshold is one of which it can be
 promised that the cascade keeps its share of the large tier's quality; "not yet" means that these cases cannot carry
 such a promise, and that everything should go to the large tier until there are more.
@@ -58,6 +65,8 @@ def execute(args: argparse.Namespace) -> int:
     from fastcascade.cli.calibrate_fit import combination  # noqa: PLC0415 - only where it is wanted, as what follows
     from fastcascade.evals.sources import outcomes_of  # noqa: PLC0415
 
+    if args.by != "task" and not args.by_slice:
+        raise ConfigError("--by says nothing without --by-slice")
     whole = outcomes_of(args.file, args.cheap, args.dear)
     found, artefact, rows = combination(args, whole) if args.learned or args.gain else _curve(args, whole)
     if args.to:
@@ -68,7 +77,12 @@ def execute(args: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError(f"{args.to} cannot be written: {error.strerror or error}") from None
         rows.append(["written", args.to])
-    print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(table(["what", "figure"], rows)))
+    if told := whole.told():
+        rows.insert(0, ["compared", told])
+        if args.json:
+            warn(told)
+    lines = table(["what", "figure"], rows, left=2)
+    print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(lines))
     return 0
 
 
@@ -76,7 +90,7 @@ def _curve(args: argparse.Namespace, whole: "Outcomes") -> tuple[dict[str, Any],
     """One signal: the figures, the artefact, and what is told."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from fastcascade.cli.calibrate_fit import accepted, promised, told  # noqa: PLC0415
+    from fastcascade.cli.calibrate_fit import accepted, promised, settable, told  # noqa: PLC0415
     from fastcascade.evals import curves  # noqa: PLC0415
     from fastcascade.gates.calibration import dump  # noqa: PLC0415
 
@@ -91,8 +105,7 @@ def _curve(args: argparse.Namespace, whole: "Outcomes") -> tuple[dict[str, Any],
     curve: Isotonic | Platt | Slices
     if args.by_slice:
         curve, after, more = _by_slice(args, outcomes, score, where)
-        promise = promised(args, outcomes, after)
-        accept = promise.threshold
+        promise, chance, by = promised(args, outcomes, after), after, after
     else:
         curve = alone = fitted(score, right, weight, where)
         after = curves.folded(
@@ -100,16 +113,15 @@ def _curve(args: argparse.Namespace, whole: "Outcomes") -> tuple[dict[str, Any],
             lambda train, test: curves.through(fitted(score[train], right[train], weight[train]), score[test]),
             _seeded(),
         )
-        promise = promised(args, outcomes, score)
-        accept = (
-            None if promise.threshold is None else float(curves.through(alone, score[score >= promise.threshold]).min())
-        )
+        promise, chance, by = promised(args, outcomes, score), curves.through(alone, score), score
+    accept, share = settable(chance, by, promise.threshold, weight)
     found: dict[str, Any] = {
         "signal": name,
         "silent": int(len(whole) - len(outcomes)),
         **asdict(curves.calibrated(score, right, weight, after=after)),
         **accepted(args, promise),
         "accept": accept,
+        "accept_coverage": share,
         "reliability": [asdict(each) for each in curves.reliability(after, right, weight)],
         **more,
         "fingerprint": where.fingerprint,

@@ -1,6 +1,7 @@
 """`fastcascade calibrate --learned` and `--gain`, and what all of the command's ways tell of a promise."""
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +11,10 @@ if TYPE_CHECKING:
     from fastcascade.evals.outcomes import Floats, Outcomes
     from fastcascade.evals.promises import Guarantee
 
-__all__ = ["accepted", "combination", "promised", "told"]
+__all__ = ["accepted", "combination", "promised", "settable", "told"]
 
 FEW: Final = 1_000
+DIGITS: Final = range(4, 17)
 
 
 def combination(args: argparse.Namespace, whole: "Outcomes") -> tuple[dict[str, Any], dict[str, Any], list[list[str]]]:
@@ -91,6 +93,33 @@ def promised(args: argparse.Namespace, outcomes: "Outcomes", score: "Floats") ->
     )
 
 
+def settable(
+    chance: "Floats", score: "Floats", threshold: float | None, weight: "Floats"
+) -> tuple[float | None, float]:
+    """What `accept` is to be set to where a curve makes `chance` of a score, and the share of cases that it accepts.
+
+    Scores on one step of a curve cannot be told apart behind it. Where the threshold lies within a step, all of that
+    step is sent on: accepting all of it would be more than was promised. None where the curve has no step above.
+    """
+    if threshold is None:
+        return None, 0.0
+    below = float(chance[score < threshold].max(initial=-math.inf))
+    above = chance[(score >= threshold) & (chance > below)]
+    if not len(above):
+        return None, 0.0
+    accept = _short(below, float(above.min()))
+    return accept, float(weight[chance >= accept].sum() / weight.sum())
+
+
+def _short(above: float, most: float) -> float:
+    """A number with few digits that can be copied: rounded, it would be on the other side of a step."""
+    for digits in DIGITS:
+        value = math.floor(most * 10.0**digits) / 10.0**digits
+        if above < value <= most:
+            return value
+    return most
+
+
 def accepted(args: argparse.Namespace, promise: "Guarantee") -> dict[str, Any]:
     """What is promised, as figures."""
     return {
@@ -113,13 +142,19 @@ def told(found: Mapping[str, Any]) -> list[list[str]]:
         low, high = found[f"{name}_interval"]
         rows.append([name.replace("_", " "), f"{found[name]:.3f} ({low:.3f} to {high:.3f})"])
     if found["verdict"] == "holds":
-        low, raw = found["quality_ratio_low"], found["threshold"]
+        low, raw, accept = found["quality_ratio_low"], found["threshold"], found["accept"]
+        coverage, share = found["coverage"], found.get("accept_coverage", found["coverage"])
         kept = f"{100 * found['quality_ratio']:.1f} % of the large tier's quality (at least {100 * low:.1f} %)"
-        same = "" if raw == found["accept"] else f" (raw score {raw:.4f})"
+        where = f"the raw score {raw:.6g}, without the curve, which is flat there"
+        if accept is not None:
+            alike = found.get("shifts") is not None or raw == accept  # the threshold is a chance itself
+            where = f"{accept:.4f}" if alike else f"{accept} (raw score {raw:.4f})"
+        fewer = accept is not None and share < coverage
+        steps = f"; {100 * share:.1f} % through the curve, whose steps are coarser" if fewer else ""
         return [
             *rows,
-            ["accept from", f"{found['accept']:.4f}{same}"],
-            ["accepted", f"{100 * found['coverage']:.1f} % of {n} cases"],
+            ["accept from", where],
+            ["accepted", f"{100 * coverage:.1f} % of {n} cases{steps}"],
             ["keeps", f"{kept}; {100 * found['keep']:g} % is promised with {sure} confidence"],
         ]
     more = found["more_cases"]

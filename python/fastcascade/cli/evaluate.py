@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastcascade.cli import evaluate_drill
 from fastcascade.cli.options import confidence, pair, share
-from fastcascade.cli.report import table
+from fastcascade.cli.report import table, warn
 from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ SUMMARY = "say whether a cascade is worth it, on cases that both models answered
 EPILOG = """\
 --outcomes takes a recording (see 'fastcascade record'), or a CSV table, packed with gzip or not, with
 one row to a case: question_id, cheap_correct, expensive_correct, cheap_cost_usd, expensive_cost_usd,
-and whatever signals there are; slice, prompt, weight, cheap_latency_s and expensive_latency_s are
-optional. Every figure is of decisions on cases that the rule had not seen. Needs
+and signals: agreement, single_agrees, vote_entropy, stated_confidence, token_confidence, confidence,
+judge_score, sample_1 and so on, or columns of your own called signal_NAME, where more is surer. slice,
+prompt, weight, cheap_latency_s and expensive_latency_s are optional; other columns are not looked at.
+Of a recording of three tiers or more two are compared, --cheap and --dear; for all of them at once see
+'fastcascade thresholds'. Every figure is of decisions on cases that the rule had not seen. Needs
 `pip install 'fastcascade[evals]'`.
 
 --drill takes some thirty cases (see 'fastcascade record'), sends all through the small lane, grades
@@ -85,6 +88,8 @@ def _table(args: argparse.Namespace) -> int:
     for path in args.report:
         kind_of(path)  # before minutes of work
     outcomes = outcomes_of(args.outcomes, args.cheap, args.dear)
+    if not outcomes.signals and outcomes.samples is None:
+        warn(f"{args.outcomes} has no signal by which to accept a cheap answer; one of your own is called signal_NAME")
     if args.ties:
         outcomes = tie_broken(outcomes, *args.ties)
     found = evaluate(outcomes, args.keep, args.confidence, args.strategy, seed=args.seed, aim=_aim(args))
@@ -92,7 +97,10 @@ def _table(args: argparse.Namespace) -> int:
         data = report_of(outcomes, found, date=datetime.now(UTC).date().isoformat(), seed=args.seed)
         for path in args.report:
             write_report(data, path)
-    print(json.dumps(found.document(), allow_nan=False) if args.json else "\n".join(_lines(found)))
+            warn(f"written: {path}")
+    if args.json and (told := outcomes.told()):
+        warn(told)
+    print(json.dumps(found.document(), allow_nan=False) if args.json else "\n".join(_lines(found, outcomes.told())))
     return 0
 
 
@@ -111,8 +119,8 @@ def _aim(args: argparse.Namespace) -> "Aim | None":
     return Worth() if args.worth else None
 
 
-def _lines(found: "Evaluation") -> list[str]:
-    """The whole as text."""
+def _lines(found: "Evaluation", of: str = "") -> list[str]:
+    """The whole as text; `of` says of a recording what of it was compared."""
     level = f"{100 * found.confidence:g} %"
     before, after = (("-" if each is None else f"{each:.3f}") for each in (found.ece_before, found.ece_after))
     saving, kept = _span(found.saving_interval), _span(found.quality_interval)
@@ -121,6 +129,7 @@ def _lines(found: "Evaluation") -> list[str]:
         found.why,
         "",
         f"  cases              {found.n:,}",
+        *([f"  of                 {of}"] if of else []),
         f"  saving             {_percent(found.saving)} of always-dear's cost, {level} interval {saving}",
         f"  quality            {_percent(found.quality_ratio)} of always-dear's, {level} interval {kept}",
         f"  the aim            {found.aim}",

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from fastcascade.cli.evaluate_drill_text import text
+from fastcascade.cli.grading import grading
 from fastcascade.cli.options import count, share
 from fastcascade.cli.report import warn
 from fastcascade.errors import ConfigError
@@ -58,10 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Drill, and print: 0, 1 where calls have failed, 3 where the cap was reached before all was asked."""
     cases = _cases(args)
-    if args.cascade is None:
-        return _told(args, _candidates(args, cases))
-    with _kept(args.run) as path:
-        return _asked(args, cases, path)
+    with grading(args.drill, trust=args.trust):
+        if args.cascade is None:
+            return _told(args, _candidates(args, cases))
+        with _kept(args.run) as path:
+            return _asked(args, cases, path)
 
 
 def _cases(args: argparse.Namespace) -> "list[Case]":

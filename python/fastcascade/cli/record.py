@@ -4,14 +4,20 @@ import argparse
 import json
 import math
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from fastcascade.cli.grading import grading
 from fastcascade.cli.options import count
 from fastcascade.cli.report import warn
 from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fastcascade.evals.cases import Case
     from fastcascade.evals.recorder import Recorded
+    from fastcascade.evals.runs import Runs
 
 __all__ = ["SUMMARY", "add_arguments", "execute"]
 
@@ -19,13 +25,16 @@ SUMMARY = "ask every tier every case, once, and keep replies, signals, costs and
 EPILOG = """\
 The file can be given again, after whatever ended the run: what it holds is not asked again, and calls that
 failed are. Another cascade or another question is recorded anew; another truth or grader is graded anew from the
-replies that are there. Thresholds, calibrations, policies and fallbacks change nothing of a recording.
+replies that are there. Thresholds, calibrations, policies and fallbacks change nothing of a recording. What a
+function of yours does is not looked at: after a change to its code record into another file.
 
 It ends with 0 when all cases are there, 1 where calls have failed, 2 for what you must change, 3 when the cap is
 reached, 130 when it was interrupted: the calls under way are waited for, unless it is interrupted once more.
 """
 FAILED: Final = 1
 CAPPED: Final = 3
+SHOWN: Final = 3
+"""Of the ways in which calls failed, so many are told, the most frequent first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Record, and say how far it got."""
     try:
-        recorded = _recorded(args)
+        with grading(args.cases, trust=args.trust):
+            recorded = _recorded(args)
     except KeyboardInterrupt:
         warn(f"interrupted: give {args.to} again to go on")
         raise
@@ -96,9 +106,34 @@ def _recorded(args: argparse.Namespace) -> "Recorded":
 
     try:
         with Runs(args.to, make=True) as runs:
-            return asyncio.run(work(runs))
+            recorded = asyncio.run(work(runs))
+            progress.end()
+            for line in _amiss(args, recorded, runs, cases, tiers=len(cascade.tiers)):
+                warn(line)
+            return recorded
     finally:
         progress.end()
+
+
+def _amiss(
+    args: argparse.Namespace, recorded: "Recorded", runs: "Runs", cases: "Sequence[Case]", *, tiers: int
+) -> "Iterator[str]":
+    """Why cases will be missing from every figure."""
+    if recorded.failed:
+        found = (each for _, recording in runs.recordings() for each in recording.outcomes.items())
+        whys = Counter(
+            f"{label}: {call.failure.kind}: {call.failure.message}" for label, call in found if call.failure is not None
+        )
+        for why, times in whys.most_common(SHOWN):
+            yield f"failed {times} times: {why}"
+        if len(whys) > SHOWN:
+            yield f"and calls failed in {len(whys) - SHOWN} other ways"
+    lone = sum(case.grader is None for case in cases)
+    if recorded.ungraded and lone and not args.grader:
+        yield f"{lone} cases name no grader: give --grader, and they are graded from the replies that are there"
+    if tiers > 1 and (unknown := runs.ladder()["left_out"]["of unknown cost"]):
+        why = "a model has no price, or a reply reports no usage"
+        yield f"{unknown} cases are of unknown cost, and in no figure: {why}"
 
 
 def _dollars(text: str) -> float:

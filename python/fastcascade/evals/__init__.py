@@ -139,10 +139,17 @@ _FROM: Final = {
     "ties": ("tie_broken",),
 }
 _LATER: Final = {name: module for module, names in _FROM.items() for name in names}
+_EXTRA: Final = frozenset({"numpy", "scipy"})
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        msg = f"{__name__}.{name} needs {error.name}: pip install 'fastcascade[evals]'"
+        raise ModuleNotFoundError(msg, name=error.name) from None

@@ -1,4 +1,7 @@
-"""What a cascade would have answered to recorded cases, with its thresholds as they are now: no calls are made."""
+"""What a cascade would have answered to recorded cases, with its thresholds as they are now: no calls are made.
+
+The recording stays as it is: what later commands read of it does not change by being replayed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,23 +44,24 @@ def decided(
         runs: the recording.
         name: what to call the cascade where cases are missing.
     """
-    listing = runs.listing(version, [tier.name for tier in cascade.rungs], cases)
+    listing = runs.found(version, cases)
     missing = sum(not each.recorded for each in listing.cases)
     if missing:
         msg = f"{missing} of {len(cases)} cases are not in {runs.path} as {name} asks them"
         raise ConfigError(f"{msg}: fastcascade record {name} CASES --to {runs.path}")
-    rows = {case.id: listed.seq for case, listed in zip(cases, listing.cases, strict=True)}
-    slices = {case.id: case.slice for case in cases}
     found = {}
-    for case, recording in runs.recordings():
+    for case, listed in zip(cases, listing.cases, strict=True):
+        recording = runs.recording(listing.cascade, listed.seq)
         try:
-            answer = replay(cascade, _entered(cascade, recording, slices[case]))
+            answer = replay(cascade, _entered(cascade, recording, case.slice))
         except NoAnswer as error:
             answer = error.answer
         place = cascade.places.get(answer.tier)
-        grade = 0.0 if place is None else runs.tiers(listing.cascade, rows[case])[place].grade
+        grade = 0.0 if place is None else runs.tiers(listing.cascade, listed.seq)[place].grade
         grade = None if grade is None else max(0.0, grade)
-        found[case] = Decision(answer.tier if place is not None else "", grade, answer.known_cost_usd, answer.latency)
+        found[case.id] = Decision(
+            answer.tier if place is not None else "", grade, answer.known_cost_usd, answer.latency
+        )
     return found
 
 

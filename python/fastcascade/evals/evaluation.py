@@ -1,12 +1,13 @@
 """Is a cascade worth it on these cases? Every figure is of decisions on cases that the rule had not seen.
 
 The cases are dealt into folds, several times over; on each fold decides a rule that was learned, chosen and cut on
-the others. Intervals come of drawing whole cases anew, each with all its decisions, and hold for the way of learning
-a rule from that many cases; a rule learned from all of them is, if anything, a little better.
+the others. Intervals come of drawing whole cases anew, each with all its decisions, and of how much the rules of the
+folds differ, each learned from other cases; a rule learned from all of them is, if anything, a little better.
 
-The claim, where a share is to be kept, is `quality_ratio >= keep`. It stands where the lower bound of the ratio
-(one-sided, at this confidence) reaches `keep`, or where always-dear is recommended and nothing better is in sight; else
-`more_cases_needed` estimates how many more cases of the same kind would carry it, or would carry a cascade.
+The claim, where a share is to be kept, is `quality_ratio >= keep`. It stands where the lower bound of the ratio (of the
+decisions as they were made, one-sided, at this confidence) reaches `keep`, or where always-dear is recommended and
+nothing better is in sight; else `more_cases_needed` estimates how many more cases of the same kind would carry it, or
+would carry a cascade.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ DECISIONS: Final = 30_000
 OF_WORDS: Final = 10_000
 """The same where prompts are read, which takes far longer."""
 FEWEST: Final = 10
+SAME: Final = 5_000
+"""Rules of different folds are held against each other on so many cases at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Evaluation:
         escalation_rate: the share of cases that go to the dear model.
         area: of the quality-cost curve: 0 as good as a random mix, 1 an oracle; 0 where the rule has no score.
         ece_before, ece_after: calibration error of the best signal as it is, and through a curve fitted elsewhere.
-        n: the cases.
+        n: the cases; one that weighs nothing is none.
         more_cases_needed: 0 where the claim stands, and where more would not help.
         aim: what was aimed at.
         confidence: of the intervals.
@@ -114,13 +117,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each has a default, and the order is t
         seed: of the folds, and of the cases drawn for intervals.
         aim: what is aimed at instead of `keep`: `Within(usd)`, or `Worth()`.
     """
-    aim = aim or Keep(keep, confidence)
+    aim, outcomes = aim or Keep(keep, confidence), outcomes.counted()
     _check(outcomes, confidence, strategy, folds, repeats)
     aim.check(outcomes)
     rng = np.random.default_rng(seed)
     sight = see(outcomes)
     wanted = tuple(dict.fromkeys((strategy, *STRATEGIES)))
     tallies = {each: Tally(outcomes) for each in wanted}
+    same = Fold(outcomes, sight, np.sort(rng.spawn(1)[0].permutation(len(outcomes))[:SAME]))
     enough = DECISIONS if outcomes.prompts is None else OF_WORDS
     for _ in range(max(1, min(repeats, enough // len(outcomes)))):
         dealt = fold_of(len(outcomes), folds, rng)
@@ -128,7 +132,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each has a default, and the order is t
             inside, fold = np.flatnonzero(dealt != each), Fold(outcomes, sight, np.flatnonzero(dealt == each))
             rules = learn(outcomes.take(inside), sight.take(inside), aim, rng, wanted)
             for name, rule in rules.items():
-                tallies[name].add(rule, fold)
+                tallies[name].add(rule, fold, same)
     rows = {name: tally.row(name, confidence, rng) for name, tally in tallies.items()}
     rule = learn(outcomes, sight, aim, rng, (strategy,))[strategy]
     said, why = said_of(rule, rows, tallies[strategy], strategy, aim, confidence)

@@ -84,7 +84,7 @@ def from_recording(
     Dollars and seconds of a lane are of its reply alone; what the cascade itself does pays for its gates too.
     """
     went = decided(cascade, version, cases, runs, name)
-    listing = runs.listing(version, [tier.name for tier in cascade.tiers], cases)
+    listing = runs.found(version, cases)
     found: list[Drilled] = []
     left_out: Counter[str] = Counter()
     for case, listed in zip(cases, listing.cases, strict=True):

@@ -48,13 +48,14 @@ def _size(found: Exercise) -> Iterator[str]:
     if rate.value is None or rate.interval is None:
         return
     width = (rate.interval[1] or 0.0) - (rate.interval[0] or 0.0)
-    worth = n / found.effective
     told = f"{n} {_cases(n)} leave the escalation rate anywhere from {_span(rate)}, {100 * width:.0f} points wide"
     half, near = (cases_for(rate.value, each, found.confidence) for each in (width / 4, POINTS))
+    if found.effective < 0.99 * n:  # another interval, which narrows with the root of the cases
+        half, near = 4 * n, round(n * (width / 2 / POINTS) ** 2)
     if half is not None:
-        told += f"; about {_round(half * worth)} would halve that"
+        told += f"; about {_round(half)} would halve that"
     if near is not None and width > 2 * POINTS:
-        told += f", about {_round(near * worth)} bring it to {100 * POINTS:.0f} points either way"
+        told += f", about {_round(near)} bring it to {100 * POINTS:.0f} points either way"
     yield told
 
 

@@ -23,6 +23,8 @@ __all__ = ["Columns", "Frame", "agreements", "columns"]
 WORDS: Final = 2**15
 RARE: Final = 15
 """A mark seen in fewer training cases than this is pooled with the other rare ones."""
+MOST: Final = 100
+"""Marks that have a column, at most; fits take a time that grows with the square of the columns."""
 PAIRED: Final = 6
 """With at most so many samples each pair has a column; samples may come of different models."""
 KNOTS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -182,7 +184,9 @@ def _signal(name: str, surer: Floats) -> list[tuple[str, Floats, bool]]:
 
 def _frequent(marks: Texts) -> Texts:
     names, counts = np.unique(marks.astype(str), return_counts=True)
-    return cast("Texts", names[counts >= RARE].astype(object))
+    often = np.argsort(-counts, kind="stable")[:MOST]
+    often = np.sort(often[counts[often] >= RARE])
+    return cast("Texts", names[often].astype(object))
 
 
 def _words(prompts: Texts) -> csr_array:

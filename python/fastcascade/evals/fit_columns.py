@@ -31,6 +31,8 @@ FREQUENT: Final = 30
 MOST: Final = 50
 LONG: Final = 100
 FLAT: Final = 1e-9
+LEAST: Final = 0.1
+"""The spread of a length or of tokens is taken for this at least, in powers of ten: a quarter more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,9 @@ def design(outcomes: Outcomes, signals: Sequence[str] | None = None) -> Design:
             kept.append((column, values))
     matrix = np.column_stack([values for _, values in kept]) if kept else np.zeros((int(spoke.sum()), 0))
     mean, spread = matrix.mean(axis=0), matrix.std(axis=0)
+    # Lengths that hardly differ here may differ a lot in production: no weight may hang on how little they did.
+    sized = [column.part == "features" and not column.name.startswith((TASK, ANSWER)) for column, _ in kept]
+    spread = np.maximum(spread, np.where(sized, LEAST, 0.0))
     matrix -= mean
     matrix /= spread
     return Design([column for column, _ in kept], matrix, gates, spoke, mean, spread, filled)
@@ -148,7 +153,7 @@ def _features(
     for name, feature in SIZES.items():
         column = outcomes.signals.get(name) if signals is None or name in signals else None
         if column is not None and np.isfinite(column[spoke]).all():
-            found.append((Column("features", feature), np.log10(1 + column[spoke])))
+            found.append((Column("features", feature), np.log10(1 + np.maximum(column[spoke], 0.0))))
     if outcomes.prompts is not None:
         lengths = np.fromiter(map(len, outcomes.prompts[spoke]), float)
         found.append((Column("features", "prompt_length"), np.log10(1 + lengths)))

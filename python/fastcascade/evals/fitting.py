@@ -42,7 +42,7 @@ class Fitted:
 
     Args:
         kind: "learned" or "gain".
-        outcomes: the cases of which at least one gate spoke; the others are for the dear model.
+        outcomes: the cases that weigh anything and of which at least one gate spoke; others are for the dear model.
         spoke: which cases of the table those are.
         gates: the names of the gates that it weighs.
         cheap: of each case P(cheap right), out of fold.
@@ -133,7 +133,10 @@ def _fitted(
     day: calendar_date | None,
     seed: int,
 ) -> Fitted:
+    spoke = outcomes.weight > 0  # what weighs nothing is no case
+    outcomes = outcomes.counted()
     made = design(outcomes, signals)
+    spoke[spoke] = made.spoke
     spoken = outcomes if made.spoke.all() else outcomes.take(made.spoke)
     if len(spoken) < LEAST:
         raise ConfigError(f"the gates speak of {len(spoken)} cases, and a fit needs {LEAST} at least")
@@ -151,7 +154,7 @@ def _fitted(
     seen = [model.chance(matrix) for model in models]
     final = seen[0] if kind == "learned" else _gained(*seen)
     dear = None if kind == "learned" else chances[1]
-    return Fitted(kind, spoken, made.spoke, made.gates, chances[0], dear, final, penalties, artefact)
+    return Fitted(kind, spoken, spoke, made.gates, chances[0], dear, final, penalties, artefact)
 
 
 def _gained(cheap: Floats, dear: Floats) -> Floats:

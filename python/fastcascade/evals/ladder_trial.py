@@ -68,6 +68,7 @@ class Trial:
 
     def walk(self, settings: list[int]) -> tuple[list[int], int]:
         """Those that are carried before the first that is not, and how many were tried."""
+        # One after the other where they are counted, as most trials end early.
         p_value = (
             (lambda place: self._exact(place, self.keep, 1.0)) if self._binary or not settings else self._betting()
         )
@@ -107,10 +108,6 @@ class Trial:
         counts = np.rint(np.array([self._lost[place], self._won[place], self._last.sum(), len(self.ladder)]) * times)
         lost, won, right, n = (float(each) for each in counts)
         return ratio_p(lost, won, right, n, keep, SPARED * self.delta)
-
-    def _counting(self) -> Callable[[int], float]:
-        # One after the other, as most trials end early.
-        return lambda place: self._exact(place, self.keep, 1.0)
 
     def _betting(self) -> Callable[[int], float]:
         """The p-values of all settings at once, by what each tier's answers would have won."""

@@ -60,6 +60,10 @@ BEFORE: Final = frozenset({"prompt_tokens"})
 OWN: Final = "signal_"
 SAMPLE: Final = re.compile(r"sample_([1-9][0-9]?)")
 NEEDED: Final = ("cheap_correct", "expensive_correct", "cheap_cost_usd", "expensive_cost_usd")
+ASKED: Final = frozenset({"input", "question", "messages", "expected", "answer", "target", "rubric", "criteria"})
+"""Columns of a file of cases."""
+LARGEST: Final = 1e100
+"""Sums of what is larger, and squares, might be more than a number can hold."""
 PERHAPS: Final = ("slices", "samples", "answers", "prompts", "weights", "ids", "cheap_seconds", "dear_seconds")
 
 
@@ -83,6 +87,10 @@ class Outcomes:
         cheap_seconds: how long the cheap model took, its gate among it.
         dear_seconds: how long the dear one took.
         name: what the table is called.
+        left_out: how many cases of a recording are in none of the columns, by why. Calls that fail are seldom a
+            random part of all: the figures are of the cases that are left.
+        tiers: what a recording calls the two models, the cheap one first.
+        besides: its other tiers, which play no part.
     """
 
     cheap: Floats
@@ -100,6 +108,9 @@ class Outcomes:
     cheap_seconds: Floats | None = None
     dear_seconds: Floats | None = None
     name: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    tiers: tuple[str, str] | None = None
+    besides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse columns that do not fit together."""
@@ -112,14 +123,14 @@ class Outcomes:
         for name, column, most in (
             ("cheap", self.cheap, 1.0),
             ("dear", self.dear, 1.0),
-            ("cheap_cost", self.cheap_cost, math.inf),
-            ("dear_cost", self.dear_cost, math.inf),
-            ("weights", self.weight, math.inf),
+            ("cheap_cost", self.cheap_cost, LARGEST),
+            ("dear_cost", self.dear_cost, LARGEST),
+            ("weights", self.weight, LARGEST),
         ):
             bad = ~(np.isfinite(column) & (column >= 0) & (column <= most))
             if bad.any():
                 place = int(np.flatnonzero(bad)[0])
-                ends = "from 0 to 1" if most == 1.0 else "0 or more"
+                ends = f"from 0 to {most:g}"
                 raise ConfigError(f"{name} of case {self.called(place)} must be {ends}, not {column[place]!r}")
         if not self.weight.sum() > 0:
             raise ConfigError("the cases weigh nothing: one weight must be above 0")
@@ -170,7 +181,21 @@ class Outcomes:
             None if self.cheap_seconds is None else self.cheap_seconds[places],
             None if self.dear_seconds is None else self.dear_seconds[places],
             self.name,
+            self.left_out,
+            self.tiers,
+            self.besides,
         )
+
+    def told(self) -> str:
+        """Which tiers of a recording these are, and which cases are in no figure; empty for a table."""
+        named = "" if self.tiers is None else f"{self.tiers[0]}, then {self.tiers[1]}"
+        named += f" (not compared: {', '.join(self.besides)})" if self.besides else ""
+        lost = ", ".join(f"{count:,} {why}" for why, count in self.left_out.items() if count)
+        return "; ".join(each for each in (named, f"left out: {lost}" if lost else "") if each)
+
+    def counted(self) -> "Outcomes":
+        """The cases that weigh anything."""
+        return self if self.weights is None or self.weights.all() else self.take(self.weights > 0)
 
     def fingerprint(self) -> str:
         """Tells these outcomes from others; the order of the cases counts."""
@@ -210,7 +235,8 @@ class Outcomes:
             raise ConfigError(f"{name}, line {rows.line_num}: {error}") from None
         if missing := [each for each in NEEDED if each not in columns]:
             known = f"; it has {', '.join(head)}" if head else ", and is empty"
-            raise ConfigError(f"{name} lacks the column {missing[0]}{known}")
+            cases = "; this looks like cases, which `fastcascade record` asks first" if ASKED & set(head) else ""
+            raise ConfigError(f"{name} lacks the column {missing[0]}{known}{cases}")
         read = _Reading(columns, lines, name)
         signals = [each for each in head if each in SIGNALS or each.startswith(OWN)]
         samples = sorted((each for each in head if SAMPLE.fullmatch(each)), key=lambda each: int(each[7:]))
@@ -277,9 +303,9 @@ class _Reading:
         except ValueError:
             place = next(place for place, each in enumerate(texts) if each.strip() and not _is_number(each))
             raise self._wrong(place, column, "a number", texts[place]) from None
-        if np.isinf(found).any():
-            place = int(np.flatnonzero(np.isinf(found))[0])
-            raise self._wrong(place, column, "a finite number", texts[place])
+        if (far := np.abs(found) > LARGEST).any():
+            place = int(np.flatnonzero(far)[0])
+            raise self._wrong(place, column, f"a finite number, up to {LARGEST:g}", texts[place])
         return found
 
     def numbers(self, column: str) -> Floats:

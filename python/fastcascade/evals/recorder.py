@@ -8,8 +8,9 @@ asked again in the next sitting. Another cascade, or another question under the 
 import asyncio
 import json
 import tomllib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,8 @@ NOT_ASKED: Final = frozenset(
 """Settings that decide what is made of an answer, or how fast it is asked for, and not what it says."""
 AROUND: Final = 2_000
 """Characters that a grading judge is told beside what it grades."""
+REASONS: Final = 3
+"""Of the reasons why replies could not be graded, so many are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,11 @@ class Recorded:
     file_usd: float
     rest_usd: float | None
     stopped: str = ""
+    why_ungraded: Mapping[str, int] = field(default_factory=dict)  # the commonest reasons that graders gave
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**asdict(self), "changed": list(self.changed)}
+        return {**asdict(self), "changed": list(self.changed), "why_ungraded": dict(self.why_ungraded)}
 
     def __str__(self) -> str:
         """Tell it in a few lines."""
@@ -82,6 +86,7 @@ class Recorded:
             f"{done} of {self.total} cases recorded: {self.asked} now, {self.kept} before; {self.failed} failed"
             f"; {self.ungraded} replies ungraded; ${self.spent_usd:.4f} now, ${self.file_usd:.4f} in all"
         )
+        lines += [f"{times} replies ungraded: {why}" for why, times in self.why_ungraded.items()]
         if self.left:
             rest = "an unknown sum" if self.rest_usd is None else f"${self.rest_usd:.4f}"
             lines.append(f"{self.stopped or 'stopped'}: {self.left} cases are left, which are expected to cost {rest}")
@@ -97,6 +102,7 @@ class _Sitting:
     ungraded: int = 0
     graded_anew: int = 0
     done: int = 0
+    why_ungraded: Counter[str] = field(default_factory=Counter)
 
 
 class Recorder:
@@ -196,6 +202,7 @@ class Recorder:
             meter.spent,
             self._rest(cases, left),
             f"the cap of ${meter.cap:g} is reached" if meter.stop.is_set() else "",
+            dict(sitting.why_ungraded.most_common(REASONS)),
         )
 
     def _rest(self, cases: Sequence["Case"], left: int) -> float | None:
@@ -218,7 +225,10 @@ class Recorder:
                 await self._grade(case, listed, grader, by, tier)
             self._sitting.graded_anew += bool(wanting) and listed.recorded and not listed.failed
             tiers = self.runs.tiers(self._cascade, listed.seq)
-            self._sitting.ungraded += sum(tier.grade is None and not tier.failure for tier in tiers)
+            ungraded = [tier.reason for tier in tiers if tier.grade is None and not tier.failure]
+            self._sitting.ungraded += len(ungraded)
+            # A reason that names its case would be another to each.
+            self._sitting.why_ungraded.update(why.replace(f"case {case.id!r}", "the case") for why in ungraded if why)
             self._sitting.failed += failed
             self._sitting.done += 1
             self.progress(self._sitting.done, total, self.meter.spent)

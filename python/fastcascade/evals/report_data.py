@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.outcomes import Floats, Outcomes
-from fastcascade.evals.report_parts import Baseline, Parts, Path, Slice
+from fastcascade.evals.report_parts import Baseline, Compared, Parts, Path, Slice
 from fastcascade.evals.report_sums import Bin, Curve, Figure, Sums, curve
 from fastcascade.evals.report_words import advice, limits_of, method_of
 
@@ -47,6 +47,8 @@ class ReportData:
         paths: what went which way.
         method: sentences: how it was worked out.
         limits: sentences: what it does not show.
+        rules: what other rules come to on the same cases, where that was worked out.
+        facts: what else there is to know, as names and texts.
     """
 
     title: str
@@ -71,6 +73,8 @@ class ReportData:
     paths: tuple[Path, ...]
     method: tuple[str, ...]
     limits: tuple[str, ...]
+    rules: tuple[Compared, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(  # noqa: PLR0913  # the parts of a report, each named where it is handed in
@@ -89,6 +93,8 @@ class ReportData:
         level: float = 0.95,
         method: Sequence[str] = (),
         limits: Sequence[str] = (),
+        rules: Sequence[Compared] = (),
+        facts: Sequence[tuple[str, str]] = (),
     ) -> "ReportData":
         """Work out a report.
 
@@ -106,6 +112,8 @@ class ReportData:
             level: of all intervals.
             method: sentences to add to how it was worked out.
             limits: sentences to add to what it does not show.
+            rules: what other rules come to.
+            facts: what else there is to know.
         """
         _refuse(outcomes, level, score=score, decisions=decisions, calibrated=calibrated, router=router)
         goes = ~(score >= threshold) if decisions is None else np.asarray(decisions, dtype=bool)
@@ -145,6 +153,8 @@ class ReportData:
             paths=parts.paths(),
             method=(*method_of(level, outcomes.weights is not None, router is not None), *method),
             limits=(*limits_of(outcomes, score, goes, before="before" in binned), *limits),
+            rules=tuple(rules),
+            facts=tuple(facts),
         )
 
     def as_dict(self) -> dict[str, object]:

@@ -7,6 +7,8 @@ from fastcascade.evals.evaluation import Evaluation
 from fastcascade.evals.logistic import fold_of
 from fastcascade.evals.outcomes import Floats, Outcomes
 from fastcascade.evals.report_data import ReportData
+from fastcascade.evals.report_parts import Compared
+from fastcascade.evals.report_sums import Figure
 
 __all__ = ["report_of"]
 
@@ -15,6 +17,7 @@ METHOD = (
     "Decisions, and all figures of them, are by rules that were learned, chosen and cut on other cases (five folds).",
     "The curve and the histogram are of the rule that was tried; each case was scored by models fitted without it.",
     "The calibration after is by curves that were fitted without the case.",
+    "The comparison of rules is of all deals of the folds; the figures above it are of the first deal alone.",
 )
 
 
@@ -22,12 +25,13 @@ def report_of(outcomes: Outcomes, found: Evaluation, *, date: str = "", seed: in
     """Work out the report.
 
     Args:
-        outcomes: the cases that were evaluated.
+        outcomes: the cases that were evaluated; those that weigh nothing are left out, as they were there.
         found: what came of it.
         date: shown as it is.
         seed: of the folds that calibrate.
     """
-    rule, accepted = found.rule, found.accepted
+    outcomes = outcomes.counted()
+    rule, accepted, n = found.rule, found.accepted, len(outcomes)
     unknown = np.full(len(outcomes), np.nan)
     score = unknown if rule is None or rule.crossed is None else rule.crossed
     chance = None if rule is None or rule.chance is None else rule.chance
@@ -48,7 +52,26 @@ def report_of(outcomes: Outcomes, found: Evaluation, *, date: str = "", seed: in
         recommendation=f"{found.recommendation.capitalize()} ({found.strategy}): {found.why}.{tried}",
         level=found.confidence,
         method=METHOD,
+        rules=[
+            Compared(
+                each.strategy,
+                Figure(each.saving, *each.saving_interval, n, "share"),
+                Figure(each.quality_ratio, *each.quality_interval, n, "share"),
+                each.escalation_rate,
+            )
+            for each in found.strategies
+        ],
+        facts=_facts(found),
     )
+
+
+def _facts(found: Evaluation) -> list[tuple[str, str]]:
+    facts = [("aim", str(found.aim)), ("more cases needed", f"{found.more_cases_needed:,}")]
+    if (took := found.latency) is not None:
+        told = "mean {:.2f} s, median {:.2f} s, 95 % under {:.2f} s"
+        facts.append(("time", told.format(took.mean, took.p50, took.p95)))
+        facts.append(("time of always dear", told.format(took.dear_mean, took.dear_p50, took.dear_p95)))
+    return facts
 
 
 def _crossed(score: Floats, outcomes: Outcomes, seed: int) -> Floats:

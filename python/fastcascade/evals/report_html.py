@@ -103,6 +103,7 @@ def html_of(data: ReportData) -> str:
         f"<h1>{clean(data.title)}</h1>",
         f'<p class="advice">{clean(data.recommendation)}</p>',
         _table(report_tables.headline(data)),
+        *([_table(report_tables.rules(data))] if data.rules else []),
         _table(report_tables.about(data), tail=False),
         "<h2>How it was worked out</h2>",
         _list(data.method),

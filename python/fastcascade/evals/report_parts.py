@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastcascade.evals.outcomes import Outcomes
 from fastcascade.evals.report_sums import Figure, Sums, codes
 
-__all__ = ["Baseline", "Parts", "Path", "Slice"]
+__all__ = ["Baseline", "Compared", "Parts", "Path", "Slice"]
 
 SLICES: Final = 30
 
@@ -27,6 +27,23 @@ class Baseline:
     name: str
     cost: Figure
     quality: Figure
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A rule on cases that it had not seen, as shares of always-dear's cost and quality.
+
+    Args:
+        name: what it is called.
+        saving: the share of the cost that is saved.
+        kept: the share of the quality that is kept.
+        escalated: the share of cases that go to the dear model.
+    """
+
+    name: str
+    saving: Figure
+    kept: Figure
+    escalated: float
 
 
 @dataclass(frozen=True)

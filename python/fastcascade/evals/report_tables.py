@@ -6,7 +6,7 @@ from fastcascade.evals.report_data import ReportData
 from fastcascade.evals.report_sums import Bin, Curve, Figure, thin
 from fastcascade.evals.report_words import figure, number, value
 
-__all__ = ["Table", "about", "curve", "headline", "histogram", "others", "paths", "reliability", "slices"]
+__all__ = ["Table", "about", "curve", "headline", "histogram", "others", "paths", "reliability", "rules", "slices"]
 
 ROWS_MOST = 25
 
@@ -37,6 +37,7 @@ def about(data: ReportData) -> Table:
         ("cases", f"{data.n:,}"),
         ("date", data.date or "not given"),
         ("threshold", number(data.threshold)),
+        *data.facts,
     )
     return Table("Data", ("what", "which"), rows)
 
@@ -48,6 +49,16 @@ def others(data: ReportData) -> Table:
         for each in (data.chosen, *data.baselines)
     )
     return Table("Other ways to answer the same cases", ("way", "mean grade", "cost of 1,000 cases", "n"), rows)
+
+
+def rules(data: ReportData) -> Table:
+    """The rules beside one another."""
+    rows = tuple(
+        (each.name, figure(each.saving), figure(each.kept), value(each.escalated, "share"), f"{each.saving.n:,}")
+        for each in data.rules
+    )
+    head = ("rule", "saved of always dear", "quality kept of always dear", "goes to the dear model", "n")
+    return Table("Rules on cases that they had not seen", head, rows)
 
 
 def curve(given: Curve, title: str) -> Table:

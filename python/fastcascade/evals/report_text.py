@@ -14,6 +14,7 @@ SPECIAL = frozenset("\\`*_{}[]<>#|~&$")
 def markdown_of(data: ReportData) -> str:
     """The whole report, with a table in the place of each plot."""
     tables = [
+        report_tables.rules(data),
         report_tables.others(data),
         report_tables.curve(data.curve, "Thresholds"),
         report_tables.curve(data.oracle, "Oracle at each budget"),

@@ -85,7 +85,7 @@ def limits_of(outcomes: Outcomes, score: Floats, goes: NDArray[np.bool_], *, bef
     found = [
         "A threshold that was chosen on these same cases looks better here than it is: judge it on cases not used.",
         "It holds for cases like these; other traffic, prompts, models or prices need a new report.",
-        "Grades are taken as they are: a grader's mistakes are in every figure. Time is not in it at all.",
+        "Grades are taken as they are: a grader's mistakes are in every figure.",
     ]
     if n < 1000:
         found.append(f"{n:,} cases are few: intervals are wide, and slices of some dozens tell little.")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from fastcascade.answers import Entrance
 from fastcascade.effects import Outcome
-from fastcascade.errors import ConfigError, StoreError
-from fastcascade.evals.runs_schema import MARK, MIGRATIONS
+from fastcascade.errors import StoreError
+from fastcascade.evals.runs_open import held, refused
 from fastcascade.evals.runs_table import ladder, table
 from fastcascade.messages import Request, Usage
 from fastcascade.recording import Recording
 from fastcascade.records import dump, load
-from fastcascade.stores.sqlite_open import code, connection, refusal, roll_back
+from fastcascade.stores.sqlite_open import roll_back
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -39,7 +39,6 @@ DROP: Final = (
     "DELETE FROM results WHERE of_cascade = ? AND of_case = ?",
     "DELETE FROM tiers WHERE of_cascade = ? AND of_case = ?",
 )
-LOCKED: Final = frozenset({5, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +87,21 @@ class Runs(AbstractContextManager["Runs"]):
     """One file of recordings. It is held from the first use until `close`, and refused to other processes."""
 
     def __init__(self, path: str | PathLike[str], *, make: bool = False, busy: float = 0.5) -> None:
-        """Open it, or make it. Raises `StoreError` where it is another program's, or in use."""
+        """Open it, or make it. Raises `StoreError` where it is another program's, or in use.
+
+        Without `make`, what is no recording is refused. Where nothing can be written it can still be read.
+        """
         self.path: Final = Path(fspath(path))
         self._busy = busy
-        if not make and not self.path.exists():
-            raise ConfigError(f"{self.path}: there is no such recording; make it with `fastcascade record`")
-        try:
-            import sqlite3  # noqa: PLC0415 - importing the package must not load it
-        except ImportError:  # Python can be built without
-            raise ConfigError("this Python has no sqlite3, which recordings are kept with; use one that has") from None
-        try:
-            self._db: Connection = connection(self.path, MARK, MIGRATIONS, busy=busy, most=None)
-        except sqlite3.Error as error:
-            raise self._refused(error) from error
-        try:
-            # The system gives the lock back however the process ends, so that no lock is left behind by one killed.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
-            # Alone, nobody can meet the bug that `stores` shun this journal for. It is not synced with each call, which
-            # would take longer than many a call: a machine that loses power may lose the last seconds of a recording.
-            self._db.execute("PRAGMA journal_mode = WAL").fetchall()
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("BEGIN EXCLUSIVE")
-            self._db.execute("UPDATE cascades SET latest = latest WHERE seq < 0")
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._refused(error) from error
+        self._db, self.writable = held(self.path, make=make, busy=busy)
 
     def close(self) -> None:
         """Let others have the file, all of it in one piece."""
         from sqlite3 import Error  # noqa: PLC0415 - as above
 
-        with suppress(Error):
-            self._db.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
+        if self.writable:
+            with suppress(Error):
+                self._db.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
         self._db.close()
 
     def __exit__(self, *_: object) -> None:
@@ -229,22 +210,43 @@ class Runs(AbstractContextManager["Runs"]):
         )
         return [_tiered(row) for row in self._read(lambda db: db.execute(query, (cascade, case)).fetchall())]
 
+    def found(self, version: str, cases: Iterable["Case"]) -> Listing:
+        """What is there of these cases, as this version of the cascade asks them; nothing is listed anew, or changed.
+
+        Where the version was never recorded the cascade's row is 0, which none has; so is that of a case not known.
+        """
+
+        def job(db: "Connection") -> Listing:
+            versions = dict(db.execute("SELECT version, seq FROM cascades").fetchall())
+            cascade = versions.get(version, 0)
+            there = tuple(_found(db, cascade, case) for case in cases)
+            return Listing(cascade, there, bool(versions) and version not in versions)
+
+        return self._read(job)
+
+    def recording(self, cascade: int, case: int) -> Recording:
+        """What was said to one case, by the rows of both, as `replay` answers it."""
+        query = "SELECT request, entrance FROM results WHERE of_cascade = ? AND of_case = ?"
+        calls = "SELECT label, outcome FROM calls WHERE of_cascade = ? AND of_case = ?"
+        held = self._rows(query, cascade, case)
+        if not held:
+            raise StoreError(f"{self.path}: case {case} of cascade {cascade} is not recorded")
+        asked, entered = (load(json.loads(each)) for each in held[0])
+        if not isinstance(asked, Request) or not isinstance(entered, Entrance | None):
+            raise StoreError(f"{self.path}: the recording of case {case} cannot be read")
+        outcomes = {label: load(json.loads(outcome)) for label, outcome in self._rows(calls, cascade, case)}
+        return Recording(asked, outcomes, entered)
+
     def recordings(self) -> Iterator[tuple[str, Recording]]:
         """Each case that was recorded whole or in part, by its id, as `replay` answers it."""
         query = (
-            "SELECT cases.id, results.of_cascade, cases.seq, results.request, results.entrance FROM cases"
+            "SELECT cases.id, results.of_cascade, cases.seq FROM cases"
             " JOIN results ON results.of_case = cases.seq"
             " JOIN cascades ON cascades.seq = results.of_cascade AND cascades.latest"
             " WHERE cases.place IS NOT NULL ORDER BY cases.place"
         )
-        calls = "SELECT label, outcome FROM calls WHERE of_cascade = ? AND of_case = ?"
-        for name, cascade, case, request, entrance in self._read(lambda db: db.execute(query).fetchall()):
-            found = self._rows(calls, cascade, case)
-            outcomes = {label: load(json.loads(outcome)) for label, outcome in found}
-            asked, entered = load(json.loads(request)), load(json.loads(entrance))
-            if not isinstance(asked, Request) or not isinstance(entered, Entrance | None):
-                raise StoreError(f"{self.path}: the recording of case {name} cannot be read")
-            yield json.loads(name), Recording(asked, outcomes, entered)
+        for name, cascade, case in self._rows(query):
+            yield json.loads(name), self.recording(cascade, case)
 
     def table(self, cheap: int | str = 0, dear: int | str = -1) -> dict[str, Any]:
         """Two tiers, by place or by name, case by case, as plain lists: see runs_table.py."""
@@ -283,9 +285,7 @@ class Runs(AbstractContextManager["Runs"]):
         return made
 
     def _refused(self, error: Exception) -> StoreError:
-        if code(error) in LOCKED:
-            return StoreError(f"{self.path}: another process is at work on this recording; wait for it, or end it")
-        return refusal(error, self.path, self._busy)
+        return refused(error, self.path, self._busy)
 
 
 def asked_by(case: "Case") -> str:
@@ -310,9 +310,14 @@ def _listed(db: "Connection", cascade: int, place: int, case: "Case") -> Listed:
             place,
         ),
     )
-    seq = db.execute("SELECT seq FROM cases WHERE asked = ?", (asked,)).fetchone()[0]
+    return _found(db, cascade, case)
+
+
+def _found(db: "Connection", cascade: int, case: "Case") -> Listed:
+    held = db.execute("SELECT seq FROM cases WHERE asked = ?", (asked_by(case),)).fetchone()
+    seq = held[0] if held else 0
     result = db.execute("SELECT failure FROM results WHERE of_cascade = ? AND of_case = ?", (cascade, seq)).fetchone()
-    before = db.execute("SELECT COUNT(*) FROM cases WHERE id = ? AND seq != ?", (name, seq)).fetchone()[0]
+    before = db.execute("SELECT COUNT(*) FROM cases WHERE id = ? AND seq != ?", (_text(case.id), seq)).fetchone()[0]
     return Listed(seq, result is not None, result is not None and result[0] != "", bool(before and result is None))
 
 

@@ -6,6 +6,7 @@
     cheap_latency, dear_latency                 seconds, the gate's among them, without the recorder's own waiting
     signals, sense                              by name; NaN where there is none; sense is 1 where more is surer
     left_out                                    how many cases are in none of these, by why
+    cheap_tier, dear_tier, tiers                what the two are called, and all that were recorded
 
 A signal is the raw score of a gate of the cheap tier, by the gate's name, and besides what every reply tells:
 `cheap_completion_tokens`, `cheap_thinking_tokens`, `cheap_output_chars`, `prompt_tokens`.
@@ -82,7 +83,7 @@ def table(db: "Connection", path: "Path", cheap: int | str, dear: int | str) -> 
     told = {name: column + [nan] * (count - len(column)) for name, column in signals.items()}
     told = {name: column for name, column in told.items() if not all(map(isnan, column))}
     sense = {name: -1 if name in SIZES or name == "cheap_output_chars" else 1 for name in told}
-    named = {"cheap_tier": tiers[places["cheap"]], "dear_tier": tiers[places["dear"]]}
+    named = {"cheap_tier": tiers[places["cheap"]], "dear_tier": tiers[places["dear"]], "tiers": tiers}
     return {**columns, **named, "signals": told, "sense": sense, "left_out": left_out}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, get_args
 
+from fastcascade.errors import ConfigError
 from fastcascade.evals.shadow_files import LineFile
 from fastcascade.evals.shadow_gain import Gain, gained
 from fastcascade.evals.shadow_labels import BETTER, Estimate, Label, Population, Sampled, Tally, counted, estimated
@@ -27,6 +28,12 @@ MOST: Final = 100_000
 """Labels, and drawn answers without one, that are kept in memory; older ones are still part of the estimates."""
 UNWRITTEN: Final = 1_000
 """Answers that were not drawn, after which their number is written down: a process that is killed loses no more."""
+LINES: Final = frozenset(
+    {"sampled", "label"} | {f"{name}{of}" for name in ("seen", "never") for of in ("", " escalated")}
+)
+"""What a line may hold."""
+BEGINS: Final = tuple(f'{{"{each}"'.encode() for each in sorted(LINES))
+LOOKED_AT: Final = 4_096
 
 
 class ShadowLog:
@@ -197,12 +204,16 @@ class ShadowLog:
         self._file.add(line)
 
     def _read(self, file: LineFile) -> None:
+        ours = 0
         for line in file.read():
+            ours += line.keys() <= LINES
             try:
                 self._replay(line)
             except (ValueError, KeyError, TypeError, AttributeError):
                 self.damaged += 1
         self.damaged += file.damaged
+        if not ours and not _begun(file.path):
+            raise ConfigError(f"{file.path} is no shadow log: no line in it is one of a log; give a path of its own")
         if self.damaged:
             log.warning("%s: %d lines of a shadow log could not be read", file.path, self.damaged)
 
@@ -223,6 +234,15 @@ class ShadowLog:
             self._draw(sampled)
         if isinstance(label, Label):
             self._label(label)
+
+
+def _begun(path: Path) -> bool:
+    """Whether a file without a whole line of ours may still be a log: it is not there, blank, or was cut off."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        begins = file.read(LOOKED_AT).lstrip()
+    return any(begins.startswith(each) or each.startswith(begins) for each in BEGINS)
 
 
 def _named(population: Population, *, covered: bool) -> str:

@@ -13,6 +13,9 @@ __all__ = ["outcomes_of"]
 SHORT: Final = 100
 """Replies longer than this are no labels, which a rule could go by."""
 SQLITE: Final = b"SQLite format 3\0"
+BOM: Final = b"\xef\xbb\xbf"
+LOOKED_AT: Final = 512
+SHADOW: Final = (b'{"sampled"', b'{"label"', b'{"seen', b'{"never')
 
 
 def outcomes_of(path: str | Path, cheap: int | str = 0, dear: int | str = -1) -> Outcomes:
@@ -26,14 +29,29 @@ def outcomes_of(path: str | Path, cheap: int | str = 0, dear: int | str = -1) ->
     path = Path(path)
     try:
         with path.open("rb") as file:
-            recorded = file.read(len(SQLITE)) == SQLITE
+            begins = file.read(LOOKED_AT)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    if recorded:
+    if begins.startswith(SQLITE):
         return _recorded(path, cheap, dear)
+    if begins.removeprefix(BOM).lstrip()[:1] == b"{" or _lines_by_name(path):
+        raise ConfigError(f"{path} {_what(begins)}")
     if (cheap, dear) != (0, -1):
         raise ConfigError(f"{path} is a table of two models: only a recording has tiers to choose from")
     return Outcomes.load(path)
+
+
+def _lines_by_name(path: Path) -> bool:
+    return Path(path.name.removesuffix(".gz")).suffix.casefold() in (".jsonl", ".ndjson")
+
+
+def _what(begins: bytes) -> str:
+    """What a file of JSON lines is, and what makes outcomes of it."""
+    if begins.startswith(SHADOW):
+        return "looks like the log of a shadow; make a table of it with fastcascade.evals.write_outcomes"
+    return (
+        "looks like cases, which are to be asked first: fastcascade record CASCADE CASES --to run.db; then give run.db"
+    )
 
 
 def _recorded(path: Path, cheap: int | str, dear: int | str) -> Outcomes:
@@ -56,4 +74,7 @@ def _recorded(path: Path, cheap: int | str, dear: int | str) -> Outcomes:
         cheap_seconds=np.array(held["cheap_latency"], dtype=float),
         dear_seconds=np.array(held["dear_latency"], dtype=float),
         name=str(path),
+        left_out={why: count for why, count in held["left_out"].items() if count},
+        tiers=(held["cheap_tier"], held["dear_tier"]),
+        besides=tuple(each for each in held["tiers"] if each not in (held["cheap_tier"], held["dear_tier"])),
     )

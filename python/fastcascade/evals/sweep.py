@@ -6,8 +6,9 @@ accepts nothing (always dear), the last accepts everything (always cheap).
 The choice for "keep >= r of the dear model's quality" is made with a margin. Of each case the shortfall is
 `accepted x (dear - cheap) - (1 - r) x dear`, which must be below 0 on average; the upper bound is mean + z x error.
 Its variance is at least what it must be where the shortfall is 0 (as in a score test), so that few or no losses
-among few cases do not pass for certainty. The bound is for one threshold; a claim that also pays for having looked
-at all of them is the business of the guarantee.
+among few cases do not pass for certainty. Where cases weigh differently each counts in it by its weight squared: a few
+heavy ones that may be lost make a mean less sure than many light ones. The bound is for one threshold; a claim that
+also pays for having looked at all of them is the business of the guarantee.
 """
 
 import math
@@ -68,7 +69,11 @@ class Sweep:
     dear_quality: float
     dear_cost: float
     effective: float
-    _moments: tuple[Floats, Floats, Floats, float] = field(repr=False)
+    _lost: Floats = field(repr=False)
+    _heavy: Floats = field(repr=False)
+    """How much more than others accepted cases move the mean, at least 1: by the squares of weights over weights."""
+    _moments: tuple[Floats, Floats, Floats, float, float] = field(repr=False)
+    """By the squares of the weights, scaled to add up to 1: lost, its square, it by dear, dear, and its square."""
 
     @property
     def saving(self) -> Floats:
@@ -82,11 +87,12 @@ class Sweep:
 
     def shortfall(self, keep: float, confidence: float) -> Floats:
         """The upper bound of the mean shortfall at each cut; a cut is good where it is 0 or below."""
-        lost, squares, mixed, dear_squares = self._moments
+        lost, squares, mixed, dear, dear_squares = self._moments
         allowed = 1.0 - keep
-        mean = lost - allowed * self.dear_quality
+        mean = self._lost - allowed * self.dear_quality
         cases = squares - 2 * allowed * mixed + allowed**2 * dear_squares
-        variance = np.maximum(cases - mean**2, _least(allowed * self.dear_quality))
+        around = cases + mean * (mean - 2 * (lost - allowed * dear))
+        variance = np.maximum(around, self._heavy * _least(allowed * self.dear_quality))
         z = NormalDist().inv_cdf(confidence)
         return mean + z * np.sqrt(variance / self.effective)
 
@@ -122,9 +128,11 @@ def sweep(outcomes: Outcomes, score: Floats, *, router: bool = False) -> Sweep:
     weight = outcomes.weight / outcomes.weight.sum()
     dear_quality, dear_cost = float(weight @ outcomes.dear), float(weight @ outcomes.dear_cost)
     lost = outcomes.dear - outcomes.cheap
+    effective = 1.0 / float((weight**2).sum())
+    square = weight if outcomes.weights is None else effective * weight**2
 
-    def grown(column: Floats) -> Floats:
-        return np.append(0.0, np.cumsum((weight * column)[order])[ends])
+    def grown(column: Floats, by: Floats = weight) -> Floats:
+        return np.append(0.0, np.cumsum((by * column)[order])[ends])
 
     accepted, cheap, away = grown(np.ones(len(score))), grown(outcomes.cheap), grown(lost)
     base = dear_cost if router else dear_cost + float(weight @ outcomes.cheap_cost)
@@ -140,8 +148,16 @@ def sweep(outcomes: Outcomes, score: Floats, *, router: bool = False) -> Sweep:
         _seconds(outcomes, weight, grown, router=router),
         dear_quality,
         dear_cost,
-        1.0 / float((weight**2).sum()),
-        (away, grown(lost**2), grown(lost * outcomes.dear), float(weight @ outcomes.dear**2)),
+        effective,
+        away,
+        np.maximum(grown(np.ones(len(score)), square) / np.where(accepted > 0, accepted, 1.0), 1.0),
+        (
+            away if outcomes.weights is None else grown(lost, square),
+            grown(lost**2, square),
+            grown(lost * outcomes.dear, square),
+            float(square @ outcomes.dear),
+            float(square @ outcomes.dear**2),
+        ),
     )
 
 

@@ -71,11 +71,12 @@ class Tally:
         self._cost = np.zeros(n)
         self._areas: list[float] = []
         self._order = np.zeros(2)
+        self._reached: list[Floats] = []
         self.accepted = np.zeros(n, dtype=bool)
         """Of each case, what was decided when it was dealt first."""
 
-    def add(self, rule: Rule, fold: Fold) -> None:
-        """Let a rule decide the cases of a fold."""
+    def add(self, rule: Rule, fold: Fold, same: Fold | None = None) -> None:
+        """Let a rule decide the cases of a fold; on the `same` cases it is held against the rules of other folds."""
         unseen, places = fold.outcomes, fold.places
         score = rule.score(fold.sight)
         accepted = score >= rule.threshold
@@ -87,6 +88,8 @@ class Tally:
         # Always-dear does not ask the cheap model at all.
         dear = rule.threshold == NEVER
         self._cost[places] += unseen.dear_cost if dear else paid(unseen, accepted, router=rule.router)
+        if same is not None:
+            self._reached.append(_reached(rule, same))
         if rule.name not in (DEAR, CHEAP):
             self._areas.append(fold.area(score, router=rule.router))
             self._order += _ordered(score, unseen)
@@ -116,22 +119,44 @@ class Tally:
         columns = self.columns()
         saving, quality = _figures(columns.sum(axis=0)[None, :])
         savings, qualities = _figures(resampled(columns, rng))
+        # By a generator of its own, so that nothing else is drawn otherwise.
+        apart = rng.spawn(1)[0].standard_normal((len(savings), 2)) * self.unsettled()
         return Row(
             name,
             float(saving[0].round(12)) + 0.0,
-            interval(savings, confidence),
+            interval(self._possible(savings, savings + apart[:, 0]), confidence),
             float(quality[0]),
-            interval(qualities, confidence),
+            interval(qualities + apart[:, 1], confidence),
             float(columns[:, 4].sum() / columns[:, 5].sum()),
             self.area,
         )
 
+    def _possible(self, seen: Floats, moved: Floats) -> Floats:
+        """No rule saves more than always-cheap; one of which no saving is expected is always-dear, and loses none."""
+        spent = self._outcomes.weight @ np.column_stack([self._outcomes.cheap_cost, self._outcomes.dear_cost])
+        most = 1.0 - spent[0] / spent[1] if spent[1] > 0 else 0.0
+        least = min((float(each[0]) for each in self._reached), default=0.0)
+        return np.clip(moved, np.minimum(seen, min(least, 0.0)), np.maximum(seen, most))
+
+    def unsettled(self) -> Floats:
+        """By how much saving and quality ratio would differ had the rule been learned from other cases (jackknife).
+
+        It is what the rules of the folds, each learned without some of the cases, differ by on the same cases.
+        """
+        if len(self._reached) < 2:
+            return np.zeros(2)
+        folds = len(self._reached) / self._times.mean()
+        return np.asarray(np.std(self._reached, axis=0) * math.sqrt(folds - 1))
+
     def kept(self, share: float) -> tuple[float, float, float]:
-        """The mean of what is kept above this share, its spread from case to case, and the cases' effective number."""
+        """The mean of what is kept above this share, its spread from case to case, and the cases' effective number.
+
+        The spread is such that, over the root of that number, it is the error of the mean, however weights are spread.
+        """
         weight = self._outcomes.weight / self._outcomes.weight.sum()
         above = self._quality / self._times - share * self._outcomes.dear
-        mean = float(weight @ above)
-        return mean, math.sqrt(float(weight @ (above - mean) ** 2)), 1.0 / float((weight**2).sum())
+        mean, squares = float(weight @ above), weight**2
+        return mean, math.sqrt(float(squares @ (above - mean) ** 2 / squares.sum())), 1.0 / float(squares.sum())
 
     def slices(self) -> dict[str, float]:
         """The escalation rate of each slice."""
@@ -164,14 +189,25 @@ def _figures(sums: Floats) -> tuple[Floats, Floats]:
     return saving, np.where(dear > 0, sums[:, 2] / np.where(dear > 0, dear, 1.0), 1.0)
 
 
+def _reached(rule: Rule, same: Fold) -> Floats:
+    """Saving and quality ratio of a rule on some cases."""
+    outcomes, accepted = same.outcomes, rule.accepts(same.sight)
+    weight = outcomes.weight
+    spent = outcomes.dear_cost if rule.threshold == NEVER else paid(outcomes, accepted, router=rule.router)
+    quality = np.where(accepted, outcomes.cheap, outcomes.dear)
+    parts = [weight @ spent, weight @ outcomes.dear_cost, weight @ quality, weight @ outcomes.dear]
+    return np.concatenate(_figures(np.array([parts])))
+
+
 def _ordered(score: Floats, outcomes: Outcomes) -> Floats:
     """How far the ranks of a score go with what the cheap model does not lose, and the variance of that by chance."""
     n = len(score)
     if n < 2:
         return np.zeros(2)
     rank = rankdata(score) - (n + 1) / 2
-    won = outcomes.weight * (outcomes.cheap - outcomes.dear)
-    won = won - won.mean()
+    won = outcomes.cheap - outcomes.dear
+    # Less the mean by weight: else a score that goes with the weights would seem to know something.
+    won = outcomes.weight * (won - np.average(won, weights=outcomes.weight))
     return np.array([rank @ won, (rank @ rank) * (won @ won) / (n - 1)])
 
 

@@ -40,8 +40,12 @@ def said_of(
     if beyond < NormalDist().inv_cdf(confidence):
         why = f"the scores tell right from wrong no better than chance ({beyond:.1f} standard deviations from it)"
         return "do not cascade", f"{why}: a random mix does as well, and asks one model, not two"
-    said = "route" if rule.router else "cascade"
     mix = _mixed(rows, row.quality_ratio)
+    if isinstance(aim, Keep) and mix >= row.saving and row.saving_interval[0] <= 0:
+        low, high = (100 * each for each in row.saving_interval)
+        why = f"a saving is not shown ({100 * row.saving:.1f} %, {low:.1f} to {high:.1f})"
+        return "do not cascade", f"{why}, and a random mix of that quality would save {100 * mix:.1f} %"
+    said = "route" if rule.router else "cascade"
     if mix >= row.saving:
         return said, f"it meets the aim; a random mix of that quality would save as much, {100 * mix:.1f} %"
     return said, f"it meets the aim; a random mix of that quality would save {100 * mix:.1f} %"

@@ -31,6 +31,8 @@ GRADERS: Final[Mapping[str, Any]] = {
     "subprocess": Subprocess,
     "judged": Judged,
 }
+ALSO: Final = {"normalised": "normalized"}
+"""How others spell it."""
 FIRST: Final = {
     "numeric": "relative",
     "regex": "pattern",
@@ -95,7 +97,7 @@ def grader_for(case: "Case", default: Grader, *, judge: Backend | None = None, t
 def _parts(text: str) -> tuple[str, dict[str, Any]]:
     """What a short text names, and its settings."""
     kind, colon, rest = text.partition(":")
-    kind = kind.strip()
+    kind = ALSO.get(kind.strip(), kind.strip())
     if kind in FIRST and colon:
         return kind, {FIRST[kind]: _number(text, rest) if kind == "numeric" else rest.strip()}
     if kind in GRADERS and not colon:
@@ -110,6 +112,7 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
 def _table(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     settings = dict(given)
     kind = settings.pop("kind", None)
+    kind = ALSO.get(kind, kind) if isinstance(kind, str) else kind
     if kind not in GRADERS:
         raise _unknown(kind, str(kind))
     return kind, settings

@@ -1,0 +1,155 @@
+"""One request that has reached a cascade: run, answered, and told of once, however it ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fastcascade import drive
+from fastcascade.answers import Answer
+from fastcascade.errors import AnswerError
+from fastcascade.wire import endpoint_headers as heads
+from fastcascade.wire.endpoint_body import written
+from fastcascade.wire.endpoint_models import Caller
+from fastcascade.wire.endpoint_paths import Words
+from fastcascade.wire.endpoint_refusal import Refusal, hopeless, refusal_of
+from fastcascade.wire.endpoint_stream import LATE, Declined, Late, Streamed
+from fastcascade.wire.endpoint_trace import Watched
+from fastcascade.wire.format import Asked, Format, Json
+
+__all__ = ["Done", "Response", "Turn", "refused", "said"]
+
+AGAIN: Final = frozenset({408, 409, 429})
+"""Statuses below 500 after which SDKs ask again by themselves."""
+
+log: Final = logging.getLogger("fastcascade")
+
+
+@dataclass(slots=True)
+class Response:
+    """What is sent back: a status, headers in lower case, and either a body or the pieces of one.
+
+    Pieces must be read to their end, or closed by their `aclose()`: that is how a client that went away is told of.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes | None = None
+    pieces: AsyncIterator[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request that has reached a cascade, and how it ended.
+
+    Args:
+        caller: who asked.
+        asked: what.
+        answer: the answer, as far as it got; None where nothing was begun.
+        status: what the client was told; 499, where it went away before the end.
+        seconds: how long it took.
+        failure: empty, or what went wrong: "cancelled", "incomplete", "no answer", "overloaded", "bad request",
+            "error: TypeError".
+    """
+
+    caller: Caller
+    asked: Asked
+    answer: Answer | None
+    status: int
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One request on its way."""
+
+    format: Format
+    words: Words
+    asked: Asked
+    watched: Watched
+    caller: Caller
+    clock: Callable[[], float]
+    on_done: Callable[[Done], object] | None
+    began: float
+
+    async def whole(self) -> Response:
+        """Run it, and say it whole."""
+        asked = self.asked
+        answer: Answer | None = None
+        try:
+            answer = await drive.run(self.watched.flows, asked.request)
+            refusal = hopeless(answer) if answer.via == "static" else None
+            if refusal is not None:
+                return self._refused(refusal, answer)
+            body = written(self.format.whole(asked, answer))
+            told = [heads.JSON, *heads.ids(self.words, asked.request.id), *heads.about(answer, asked.not_carried)]
+        except asyncio.CancelledError:
+            self._done(answer or self._given_up("the client went away"), 499, "cancelled")
+            raise
+        except Exception as error:  # noqa: BLE001 - no exception is an answer
+            return self._failed(error, answer)
+        self._done(answer, 200)
+        return Response(200, told, body)
+
+    async def streamed(self, heartbeat: float, within: float | None) -> Response:
+        """Run it up to its first piece, within so many seconds; the rest comes as it comes."""
+        asked, watched, name = self.asked, self.watched, self.asked.request.id
+        try:
+            encoder = self.format.encoder(asked)
+            pieces = Streamed(watched, asked.request, encoder, self._done, heartbeat=heartbeat)
+            answer = await pieces.begin(within)
+            if answer is None:
+                known = heads.live(watched.tier, watched.by, asked.not_carried)
+            else:
+                known = heads.about(answer, asked.not_carried)
+        except Late:
+            message = f"there was nothing to send within {within:g} s"
+            return refused(self.format, self.words, Refusal(LATE, message), name)
+        except Declined as error:
+            return self._refused(error.refusal, error.answer)
+        except Exception as error:  # noqa: BLE001 - no exception is an answer
+            return self._failed(error, None)
+        return Response(200, [*heads.STREAM, *heads.ids(self.words, name), *known], pieces=pieces)
+
+    def _failed(self, error: Exception, answer: Answer | None) -> Response:
+        if isinstance(error, AnswerError):
+            answer = error.answer
+        return self._refused(refusal_of(error, self.asked.request.id), answer or self._given_up("it failed"))
+
+    def _refused(self, refusal: Refusal, answer: Answer | None) -> Response:
+        response = refused(self.format, self.words, refusal, self.asked.request.id, answer)
+        self._done(answer, refusal.status, refusal.failure)
+        return response
+
+    def _given_up(self, why: str) -> Answer | None:
+        return self.watched.given_up((), asyncio.get_running_loop().time(), why)
+
+    def _done(self, answer: Answer | None, status: int, failure: str = "") -> None:
+        """Tell whoever keeps count; what goes wrong with that goes no further."""
+        if self.on_done is None:
+            return
+        try:
+            self.on_done(Done(self.caller, self.asked, answer, status, self.clock() - self.began, failure))
+        except Exception as error:  # noqa: BLE001 - a listener's fault is no matter of the request's
+            name = type(error).__name__
+            log.error("on_done failed for request %s: %s", self.asked.request.id, name)  # noqa: TRY400 - its words may be anyone's
+
+
+def refused(style: Format, words: Words, refusal: Refusal, request_id: str, answer: Answer | None = None) -> Response:
+    """An error in the format's words. What the cascade has tried by every means, an SDK is told not to repeat."""
+    told = [*heads.ids(words, request_id), *heads.wait(refusal.retry_after)]
+    if refusal.final and (refusal.status >= 500 or refusal.status in AGAIN):
+        told.append(("x-should-retry", "false"))
+    if answer is not None:
+        told += [each for each in heads.about(answer, ()) if each[0] != "retry-after"]
+    value = style.error(refusal.status, refusal.message, kind=refusal.kind, where=refusal.where)
+    if words == "anthropic":
+        value.setdefault("request_id", request_id)
+    return said(refusal.status, value, told)
+
+
+def said(status: int, value: Json, told: list[tuple[str, str]]) -> Response:
+    """A value as JSON."""
+    return Response(status, [heads.JSON, *told], written(value))
