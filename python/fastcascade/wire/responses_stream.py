@@ -57,7 +57,7 @@ class _Part:
 class _Item:
     """An item under way. A call and thinking have one part."""
 
-    kind: Literal["text", "thinking", "tool"]
+    kind: str
     at: int
     id: str
     parts: list[_Part]
