@@ -18,7 +18,6 @@ known at the end too: it comes as the last items, each of which says where it be
 
 import json
 from dataclasses import dataclass, field
-from typing import Literal
 
 from fastcascade.answers import Answer
 from fastcascade.messages import Block, Delta, Reply, Text, Thinking, Token, ToolCall
