@@ -650,3 +650,37 @@ def test_whatever_an_app_says_goes_out_in_order(
             assert {one.status for one in seen} == {200}
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("get", "/x"), ("Get", "/x"), ("GET", "/x/"), ("GET", "//x"), ("GET", "/x//"), ("GET", "/y"), ("get", "//y")],
+)
+def test_what_apps_read_alike_is_guarded_alike(keys: KeyRing, method: str, path: str) -> None:
+    """Letters of a method and slashes too many, for which some frameworks have no eye, lead past no scope."""
+    asked: list[Any] = []
+    routes = [Route("GET /x", 1, scopes=["read"]), Route("/y/", 1, scopes=["read"])]
+    app = CascadeMiddleware(says(b"app", asked=asked), keys=keys, router=routes)
+    assert run(ask(app, path, method, headers=key(BOB))).status == 403
+    assert run(ask(app, path, method)).status == 401
+    assert not asked
+    assert run(ask(app, path, method, headers=key(ANN))).status == 200
+    other = run(ask(app, "/z/", method, headers=key(BOB)))
+    assert other.status == 200  # the table does not know it, nor anything like it
+
+
+def test_connections_of_other_kinds_are_not_let_through(keys: KeyRing) -> None:
+    """What cannot be guarded raises, where there are keys; the lifespan is the app's own."""
+    asked: list[Any] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="webtransport"):
+        run(CascadeMiddleware(inner, keys=keys)({"type": "webtransport", "path": "/"}, nothing, nothing))
+    run(CascadeMiddleware(inner, keys=keys)({"type": "lifespan"}, nothing, nothing))
+    run(CascadeMiddleware(inner)({"type": "webtransport", "path": "/"}, nothing, nothing))
+    assert asked == ["lifespan", "webtransport"]

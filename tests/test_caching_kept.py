@@ -99,6 +99,16 @@ def test_variants_are_bounded() -> None:
     assert kinds == {"a": "miss", "b": "hit", "c": "hit", "d": "hit"}
 
 
+def test_a_variant_takes_its_own_place() -> None:
+    """An answer that is fetched anew replaces its old self and pushes out no other variant."""
+    its = site(max_variants=2)
+    app = [*FRESH, *pairs(vary="x")]
+    its.get(app, pairs(x="a"))
+    for _ in range(3):
+        its.get(app, pairs(x="b", cache_control="no-cache"))
+    assert [its.get(app, pairs(x=value)).body for value in "ab"] == [b"1", b"4"]
+
+
 def test_vary_on() -> None:
     """A header the operator names tells answers apart though the app does not say so."""
     its = site(vary_on=["X-Tenant"])

@@ -153,7 +153,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         backend = { kind = "rule", faqs = { a = "b" } }
         """,
         [
-            "line 2: tiers[0].backend.kind: no such kind: 'rule'; did you mean 'rules'? There are: anthropic, fu...",
+            "line 2: tiers[0].backend.kind: no such kind: 'rule'; did you mean 'rules'? There are: anthropic, di...",
             "line 2: tiers[0].backend.faqs: no such setting; did you mean 'faq'?",
         ],
     ),

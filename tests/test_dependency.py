@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -152,3 +153,12 @@ def test_decorator_refuses() -> None:
     decorator: Any = answered_by(cascade)
     with pytest.raises(ConfigError, match="'gives' is a generator"):
         decorator(gives)
+
+
+def test_what_is_locked_is_not_read_from_headers() -> None:
+    """A caller's locked fields are not those of its headers, and its tenant is its customer."""
+    caller = Caller("key", "acme", locked=frozenset({"customer", "priority"}))
+    cascade = Cascade(Tier(ScriptedBackend("ok", name="scripted"), name="small"))
+    headers = {"x-cascade-customer": "other", "x-cascade-priority": "9", "x-cascade-task": "code"}
+    bound = cascade_dependency(cascade, caller=caller)(SimpleNamespace(headers=headers))
+    assert (bound.fields["customer"], bound.fields["priority"], bound.fields["task"]) == ("acme", 0, "code")

@@ -15,6 +15,8 @@ from fastcascade.backends.function import Function
 from fastcascade.fallbacks.stale import Stale
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.testing import Cut, Fault, ScriptedBackend, Stall
+from fastcascade.wire import endpoint_body
+from fastcascade.wire.chat import CHAT
 from fastcascade.wire.endpoint import Caller, Done, Endpoint, Response
 from fastcascade.wire.endpoint_fields import fields_of
 from fastcascade.wire.format import WireError
@@ -702,3 +704,113 @@ def test_leaving_while_hedged(hedged: bool) -> None:
     assert told[0].answer is not None
     labels = [call.label for call in told[0].answer.calls]
     assert labels == (["one/answer", "two/answer"] if hedged else ["one/answer"])
+
+
+# Hostile callers.
+
+ODD = [
+    b'{"model": "m", "max_tokens": 9, "metadata": {"user_id": "\\ud800"}, "messages": [], "input": "x"}',
+    b'{"model": "m", "max_tokens": 9, "\\uDC00": 1, "messages": [{"role": "user", "content": "x"}], "input": "x"}',
+    b'{"model": "m", "max_tokens": 9, "top_p": 1e999, "messages": [{"role": "user", "content": "x"}], "input": "x"}',
+    b'{"model": "m", "max_tokens": 9, "x": -1e999, "messages": [{"role": "user", "content": "x"}], "input": "x"}',
+    b'{"model": "m", "max_tokens": 9, "x": NaN, "messages": [{"role": "user", "content": "x"}], "input": "x"}',
+    json.dumps({**ASKED, "input": "x"}).encode("utf-16"),
+    b"\xef\xbb\xbf" + json.dumps({**ASKED, "input": "x"}).encode(),
+    b"{" * 100_000,
+    b'{"model": "m", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("installed", [True, False])
+def test_odd_json_is_refused(path: str, installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no JSON that can be sent on is a 400 in every format, by either reader, and asks no model."""
+    if not installed:
+        monkeypatch.setattr(endpoint_body, "msgspec", None)
+    cascade, backend = cascade_of("ok")
+    endpoint = Endpoint(cascade)
+    for body in ODD:
+        assert run(endpoint.handle("POST", path, {}, body)).status == 400, body[:80]
+    assert not backend.seen
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_escapes_that_pair_up_are_read(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two halves of a pair are one letter to the plain reader too."""
+    monkeypatch.setattr(endpoint_body, "msgspec", None)
+    cascade, backend = cascade_of("ok")
+    body = json.dumps(BODIES[path]).replace("Hi", "\\ud83d\\ude00").encode()
+    assert run(Endpoint(cascade).handle("POST", path, {}, body)).status == 200
+    assert backend.seen[0].text == "\U0001f600"
+
+
+def test_a_caller_has_no_say_in_what_is_locked() -> None:
+    """Headers, bodies and names of models set no field that is locked; what the operator sets for it still holds."""
+    locked = frozenset({"customer", "priority", "budget", "min_tier", "max_tier", "options", "user"})
+    caller = Caller("key", "acme", fields={"priority": 2}, locked=locked)
+    small, large = ScriptedBackend("ok", "ok", name="s"), ScriptedBackend("ok", name="l")
+    endpoint = Endpoint({"m": Cascade(Tier(small, name="small"), Tier(large, name="large"))})
+    said_by = {"x_cascade_customer": "other", "x_cascade_priority": "9", "x_cascade_deadline": "9999"}
+    body = {**ASKED, "service_tier": "priority", "metadata": {"user_id": "other"}}
+    assert run(asked(endpoint, body=body, caller=caller, x_cascade_min_tier="large", **said_by)).status == 200
+    request = small.seen[0]
+    assert (request.customer, request.priority, request.user, request.budget) == ("acme", 2, "", None)
+    assert not request.options and not large.seen
+    assert run(asked(endpoint, body={**ASKED, "model": "m/large"}, caller=caller)).status == 404
+    listed = run(endpoint.handle("GET", "/v1/models", {}, b"", caller))
+    assert [each["id"] for each in said(listed)["data"]] == ["m"]
+    named = Caller(models=frozenset({"m/large"}), locked=locked)
+    assert run(asked(endpoint, body={**ASKED, "model": "m/large"}, caller=named)).status == 200
+    with pytest.raises(ConfigError, match="cannot have id, messages locked"):
+        Caller(locked=frozenset({"messages", "id"}))
+
+
+def test_kept_answers_do_not_cross_callers() -> None:
+    """Without a word on the customer each tenant is one, and each caller without a tenant: none is given another's."""
+
+    async def main() -> None:
+        backend = ScriptedBackend("for ann", "for bob", "for cy", name="scripted")
+        endpoint = Endpoint(Cascade(Tier(backend, name="small"), fallbacks=[Stale(fresh_for=60)]))
+        texts: dict[tuple[str, str], list[str]] = {}
+        for caller in (Caller("ann"), Caller("bob"), Caller("cy", "acme"), Caller("dee", "acme"), Caller("ann")):
+            response = await asked(endpoint, caller=caller)
+            texts.setdefault((caller.name, caller.tenant), []).append(said(response)["content"][0]["text"])
+        shared = {("ann", ""): ["for ann"] * 2, ("bob", ""): ["for bob"]}
+        assert texts == {**shared, ("cy", "acme"): ["for cy"], ("dee", "acme"): ["for cy"]}
+
+    run(main())
+
+
+def test_bodies_of_many_parts_name_each_once() -> None:
+    """Thousands of fields, functions and turns that have no place are each told once, in the order they came."""
+    turns: list[Any] = [{"role": "user", "content": "x", **{f"k{i}": 1 for i in range(3_000)}}] * 2
+    turns += [{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}] * 2_000
+    turns += [{"role": "function", "name": "f", "content": "x"}] * 2_000
+    found = CHAT.read({"model": "m", "messages": turns}, {})
+    assert list(found.not_carried) == [f"messages.k{i}" for i in range(3_000)]
+    last: Any = found.request.messages[-1].content[-1]
+    assert last.id == "function_call_2001"
+
+
+@pytest.mark.parametrize("name", ["m" * 501, "/" * 1_000_000, "m/" * 500_000])
+@pytest.mark.parametrize("path", BODIES)
+def test_names_of_models_have_an_end(path: str, name: str) -> None:
+    """A name that no model has is not searched, nor repeated in each chunk of a stream."""
+    cascade, backend = cascade_of("ok")
+    response = run(asked(Endpoint(cascade), path, {**BODIES[path], "model": name, "stream": True}))
+    assert response.status == 400 and len(response.body or b"") < 300 and not backend.seen
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("depth", [100, 400, 600, 800, 950])
+def test_deep_bodies_are_answered_or_refused(path: str, depth: int) -> None:
+    """However deep a body is, what goes through it comes to an answer or to a 400."""
+    deep: dict[str, Any] = {}
+    for _ in range(depth // 2):
+        deep = {"type": "object", "properties": {"a": deep}}
+    function = {"name": "f", "input_schema": deep, "parameters": deep}
+    tool = {"type": "function", "function": function, **function} if path != "/v1/messages" else function
+    cascade, _ = cascade_of("ok", fallbacks=[Stale(fresh_for=60)])
+    body = json.dumps({**BODIES[path], "tools": [tool]})
+    status = run(Endpoint(cascade).handle("POST", path, {}, body.encode())).status
+    assert status == 200 if depth == 100 else status in {200, 400}

@@ -420,3 +420,11 @@ def test_what_the_sdk_says_of_a_model() -> None:
 def test_texts_are_read_as_they_are(text: str) -> None:
     """No text is changed on its way in."""
     assert read(body(messages=[{"role": "user", "content": text}])).request.text == text
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-own: 1", "caf\xe9", "a\0b"])
+def test_a_beta_that_is_no_header_is_refused(value: str) -> None:
+    """The one header that goes on to the provider is plain text, or the caller's fault."""
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+    with pytest.raises(WireError, match="anthropic-beta"):
+        MESSAGES.read(body, {"anthropic-beta": value})

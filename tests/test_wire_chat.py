@@ -622,3 +622,25 @@ def test_the_roles_that_are_read_are_all_that_the_sdk_types() -> None:
     typed = [name for name in named if name != "ChatCompletionMessageParam"]
     roles = {name.removeprefix("ChatCompletion").removesuffix("MessageParam").lower() for name in typed}
     assert roles == set(chat_turns.ROLES.replace(" or ", ", ").split(", "))
+
+
+@pytest.mark.parametrize("part", [{"type": "audio"}, {"type": "audio", "audio": 5}])
+def test_audio_that_is_none_is_refused(part: Any) -> None:
+    """A part that says it is an answer's audio, and is not, is the caller's fault, and no backend's to trip over."""
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": [part]}]
+    with pytest.raises(WireError, match=r"content\[0\].audio"):
+        CHAT.read({"model": "m", "messages": turns}, {})
+
+
+@pytest.mark.parametrize("usage", [True, False])
+def test_usage_is_null_until_the_end(usage: bool) -> None:
+    """Where usage is asked for, every chunk has it, null but in the last; else none has it."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream_options": {"include_usage": usage}}
+    asked = CHAT.read(body, {})
+    encoder = CHAT.encoder(asked)
+    answer = Answer(Reply("ab", usage=Usage(1, 2), extra={"openai": {"service_tier": "x"}}), asked.request)
+    events = encoder.start() + encoder.delta(Delta("text", "a", 0)) + encoder.end(answer)
+    chunks = [json.loads(line[6:]) for line in events.decode().split("\n\n") if line.startswith("data: {")]
+    *rest, last = chunks
+    assert all(("usage" in chunk) is usage and chunk.get("usage") is None for chunk in rest)
+    assert last["usage"]["total_tokens"] == 3 if usage else "usage" not in last

@@ -317,3 +317,24 @@ def test_whatever_an_app_says_goes_out_in_order(pieces: list[bytes], status: str
     seen = [ask(around, "/x", method) for _ in range(3)]
     body = b"sorry" if status == "500 Oh" else b"".join(pieces)
     assert {one.body for one in seen} == {body} and len({one.status for one in seen}) == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("get", "/x"), ("GET", "/x/"), ("GET", "//x"), ("GET", "/y")])
+def test_what_apps_read_alike_is_guarded_alike(method: str, path: str) -> None:
+    """Letters of a method and slashes too many, for which some frameworks have no eye, lead past no scope."""
+    ring = KeyRing()
+    ring.add(BOB, "bob")
+    routes = [Route("GET /x", 1, scopes=["read"]), Route("/y/", 1, scopes=["read"])]
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise AssertionError
+
+    guarded = WsgiMiddleware(app, keys=ring, router=routes)
+    answered: list[str] = []
+    environ = environ_of(path, method, [("x-api-key", BOB)])
+
+    def start_response(status: str, _: Any) -> Any:
+        answered.append(status)
+
+    list(guarded(environ, start_response))
+    assert answered == ["403 Forbidden"]

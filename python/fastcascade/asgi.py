@@ -72,8 +72,11 @@ class CascadeMiddleware:
             await self.app(scope, receive, send)
         elif kind == "websocket":
             await self._websocket(AsgiCall(scope, self._parts.proxies), receive, send)
-        else:
+        elif kind == "lifespan" or self._front.keys is None:
             await self.app(scope, receive, send)
+        else:
+            msg = f"a connection of type {kind} cannot be guarded, and is not let through"
+            raise ValueError(msg)
 
     async def _seen(self, call: AsgiCall, receive: Receive, send: Send) -> None:
         """A request of which there is something to see on its way out."""

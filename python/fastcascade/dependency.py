@@ -25,6 +25,7 @@ from fastcascade.errors import ConfigError, RequestError
 from fastcascade.messages import Ask, Request
 from fastcascade.wire.endpoint import ANYONE, Caller
 from fastcascade.wire.endpoint_fields import fields_of, id_of
+from fastcascade.wire.endpoint_models import UNSAID
 
 __all__ = ["Bound", "CascadeDependency", "answered_by", "cascade_dependency"]
 
@@ -98,6 +99,10 @@ class CascadeDependency:
             except RequestError as error:
                 raise _bad_request(error) from None
             fields["id"] = id_of(given)
+        for name in caller.locked.intersection(fields):
+            fields[name] = UNSAID[name]
+        if not fields.get("customer") and (caller.tenant or caller.name):
+            fields["customer"] = caller.tenant or caller.name
         return Bound(self.cascade, fields, dict(caller.fields))
 
 

@@ -26,7 +26,9 @@ Table: TypeAlias = (
     | Mapping[Pattern[str], Any]
     | Mapping[str | Pattern[str], Any]
 )
-DOTS: Final = regex(r"/\.\.?(?:/|$)")
+DOTS: Final = regex(r"[/\\]\.\.?(?:[/\\;]|$)")
+"""A dot segment; some read a backslash as a slash, and leave out of a segment what follows a semicolon."""
+SLASHES: Final = regex("//+")
 MOST_OWNERS: Final = 10_000
 """Identities whose name for the cache is remembered."""
 
@@ -37,7 +39,7 @@ def ambiguous(path: str) -> bool:
     A path comes decoded, so `%2e%2e` is a dot segment here. What is public by its beginning must not lead elsewhere.
     """
     if path.isascii():
-        return "\0" in path or ("/." in path and DOTS.search(path) is not None)
+        return "\0" in path or (("/." in path or "\\" in path) and DOTS.search(path) is not None)
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -133,14 +135,17 @@ class Front:
 
     def _by_route(self, call: Call, secret: str) -> Ending | None:
         assert self._may is not None  # noqa: S101 - for the checker: the caller has looked
-        taken = self._may.take(call.path, call.method, secret or None)
+        method = call.method
+        if not method.isupper():  # frameworks read it so, and what is let through here goes to them
+            method = method.upper()
+        taken = self._may.take(call.path, method, secret or None)
         call.identity = taken.identity
         if isinstance(taken, Refused):
             return self._unrouted(call, taken, secret)
         call.match = taken.match  # type: ignore[union-attr]  # without a cache there is no Hit
         # Nobody known, and yet let through: then it is public. Of the others the empty ring knows.
         call.public = taken.identity is None or (
-            self._anybody is not None and type(self._anybody.take(call.path, call.method)) is not Refused
+            self._anybody is not None and type(self._anybody.take(call.path, method)) is not Refused
         )
         return None
 
@@ -149,12 +154,26 @@ class Front:
         if refused.status in {404, 405}:
             if self._strict:
                 return self._refusals.of(call, refused, came=bool(secret))
-            return self._known(call, secret)
+            barred = self._alike(call, secret)
+            return self._known(call, secret) if barred is None else self._refusals.of(call, barred, came=bool(secret))
         if refused.status in {401, 403} and self._open.has(call.method, call.path):
             call.public = True
-            call.match = self._table.match(call.path, call.method) if self._table is not None else None
+            call.match = self._table.match(call.path, call.method.upper()) if self._table is not None else None
             return None
         return self._refusals.of(call, refused, came=bool(secret))
+
+    def _alike(self, call: Call, secret: str) -> Refused | None:
+        """Who may not pass a route that apps may take this path for: some have no eye for slashes too many."""
+        path = call.path
+        if self._may is None or self._open.has(call.method, path):
+            return None
+        bare = (SLASHES.sub("/", path) if "//" in path else path).rstrip("/") or "/"
+        for other in (bare, f"{bare}/"):
+            if other != path:
+                taken = self._may.take(other, call.method.upper(), secret or None)
+                if isinstance(taken, Refused) and taken.status in {401, 403}:
+                    return taken
+        return None
 
     def charge(self, call: Call) -> Ending | None:
         """Whether it is not too often; None lets it pass, and what it costs has been taken."""
@@ -164,7 +183,7 @@ class Front:
         bucket = bucket_of(call.identity, call.client)
         wait = 0.0
         if self._cost is not None and call.match is not None:
-            taken = self._cost.take(call.path, call.method, None, bucket)
+            taken = self._cost.take(call.path, call.method.upper(), None, bucket)
             if isinstance(taken, Refused) and taken.status == 429:
                 wait = float("inf") if taken.retry_after is None else taken.retry_after
         else:

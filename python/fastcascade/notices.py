@@ -30,6 +30,8 @@ NoticeKind: TypeAlias = Literal[
     "quality",  # answers that were accepted are worse than was promised
     "admission",  # the policy file of what the small tier has earned is broken, gone or old
     "escalation",  # the escalation rate drifts, or is above a line
+    "keys",  # a key of the gateway's that has ended was tried
+    "budget",  # a key's soft budget is passed, or what it spends is not known
     "drill",  # a drill began, ended, or found a fault
 ]
 

@@ -10,12 +10,14 @@ from fastcascade.backends.rules import Rules
 
 if TYPE_CHECKING:
     from fastcascade.backends.anthropic import Anthropic
+    from fastcascade.backends.direct import Direct
     from fastcascade.backends.litellm import LiteLLM
     from fastcascade.backends.openai import OpenAI
 
 __all__ = [
     "Anthropic",
     "Backend",
+    "Direct",
     "Function",
     "Instant",
     "LiteLLM",
@@ -27,7 +29,7 @@ __all__ = [
     "Streaming",
 ]
 
-_LATER = {"Anthropic": "anthropic", "LiteLLM": "litellm", "OpenAI": "openai"}
+_LATER = {"Anthropic": "anthropic", "Direct": "direct", "LiteLLM": "litellm", "OpenAI": "openai"}
 
 
 def __getattr__(name: str) -> Any:

@@ -173,6 +173,8 @@ def _assistant(message: Message, dialect: Dialect) -> Wire:
         elif type(block) is Opaque and block.by == by and block.data.get("type") == "custom":
             calls.append(dict(block.data))
         elif type(block) is Opaque and block.by == by and block.data.get("type") == "audio":
+            if not isinstance(block.data.get("audio"), Mapping):
+                raise BackendError("unsupported", "an audio block without its object cannot be carried")
             sent["audio"] = {"id": block.data["audio"].get("id")}  # all the API takes back
         else:
             parts.append(_part(block, by))

@@ -1,4 +1,4 @@
-"""The command line: one file per command, standard library only."""
+"""The command line: one file per command, standard library only. Only the file of the command asked for is loaded."""
 
 import argparse
 import difflib
@@ -7,13 +7,12 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from importlib import import_module
+from typing import NoReturn, Protocol, cast
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
-from fastcascade.cli import admit, bench, calibrate, compare, demo, drill, estimate, evaluate, record, thresholds
 from fastcascade.cli.report import warn
-from fastcascade.cli.routefile import FileError
 from fastcascade.errors import ConfigError, StoreError
 
 __all__ = ["main"]
@@ -36,18 +35,23 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {
-    "demo": demo,
-    "bench": bench,
-    "drill": drill,
-    "record": record,
-    "evaluate": evaluate,
-    "calibrate": calibrate,
-    "thresholds": thresholds,
-    "admit": admit,
-    "compare": compare,
-    "estimate": estimate,
+COMMANDS: dict[str, str | Command] = {
+    "demo": "answer requests through a cascade of three tiers, then show the core below it at work",
+    "bench": "time every call of the hot path on your routes or the built-in table",
+    "init": "write a commented cascade.toml to begin with",
+    "doctor": "check a cascade's file, and all that it needs to be served",
+    "serve": "serve a cascade over the APIs of OpenAI and Anthropic",
+    "keys": "create, list and revoke the keys of a gateway's callers",
+    "drill": "switch the primary off, or worse, and see what callers see of it",
+    "record": "ask every tier every case, once, and keep replies, signals, costs and grades",
+    "evaluate": "say whether a cascade is worth it, on cases that both models answered or on a drill of thirty",
+    "calibrate": "turn what gates say into the chance of being right, and say from where on to accept",
+    "thresholds": "say for all tiers at once from where on to accept, with one promise",
+    "admit": "say which kinds of requests the small tier has earned, and write it down for routing",
+    "compare": "say whether a new cascade is no worse than the old one on the same cases, for CI",
+    "estimate": "what a cascade would cost a day, path by path, beside the dear model alone",
 }
+"""Each with the SUMMARY of its file, so that none need be loaded to list them; or the command itself."""
 
 
 NUMERIC = frozenset({"numpy", "scipy"})
@@ -67,13 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return _unknown(given[0])
-    parser = _parser()
+    command = _loaded(given[0]) if given and given[0] in COMMANDS else None
+    parser = _parser(given[0] if command is not None else "", command)
     args = parser.parse_args(given)
-    if args.command is None:
+    if command is None:
         parser.print_help()
         return 0
     try:
-        code = _executed(COMMANDS[args.command], args)
+        code = _executed(command, args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at its end, and would complain of the same pipe.
@@ -84,8 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _loaded(name: str) -> Command:
+    found = COMMANDS[name]
+    return cast("Command", import_module(f"fastcascade.cli.{name}")) if isinstance(found, str) else found
+
+
 def _executed(command: Command, args: argparse.Namespace) -> int:
     """Do it, and say what the user must change where it cannot be done."""
+    from fastcascade.cli.routefile import FileError  # noqa: PLC0415 - what it reads is not needed for --help
+
     try:
         return command.execute(args)
     except (FileError, ConfigError, StoreError) as error:
@@ -104,16 +116,18 @@ def _unknown(command: str) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: str, command: Command | None) -> argparse.ArgumentParser:
+    """All commands by name, and the one that is asked for with its options."""
     about = "Answer every request on the cheapest path that is good enough."
     parser = _Parser(prog="fastcascade", description=about, allow_abbrev=False)
     build = "debug" if DEBUG_BUILD else "release"
     python = f"{platform.python_implementation()} {platform.python_version()}"
     parser.add_argument("--version", action="version", version=f"fastcascade {__version__} ({build} build, {python})")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        described = command.SUMMARY[0].upper() + command.SUMMARY[1:] + "."
-        command.add_arguments(
-            commands.add_parser(name, help=command.SUMMARY, description=described, allow_abbrev=False)
-        )
+    for name, each in COMMANDS.items():
+        summary = each if isinstance(each, str) else each.SUMMARY
+        described = summary[0].upper() + summary[1:] + "."
+        added = commands.add_parser(name, help=summary, description=described, allow_abbrev=False)
+        if name == asked and command is not None:
+            command.add_arguments(added)
     return parser

@@ -29,6 +29,29 @@
     kind = "review"
     store = "sqlite:reviews.db"
 
+Several cascades in one file are `[cascades.NAME]`, each with what stands at the top of a file otherwise; `[prices]` at
+the top is for all of them, and `default = "NAME"` says which is meant where none is named:
+
+    default = "chat"
+    [[cascades.chat.tiers]]
+    ...
+    [[cascades.code.tiers]]
+    ...
+
+What `fastcascade serve` is told stands in the same file; `load` checks its keys, and leaves it alone:
+
+    [gateway]
+    host = "0.0.0.0"
+    port = 8443
+    tls = { cert = "cert.pem", key = "key.pem" }
+    limits = { requests = 500, whole = 600 }
+    keys = "keys.json"
+    account = "sqlite:account.db"
+    mode = "observe"                 # see gateway/observe.py
+    observe = { usd = 2.0, enforce = 0.1 }
+    [gateway.models]                 # see config/models.py
+    "fast" = { tier = "chat/small" }
+
 Whatever a constructor takes can be said under the constructor's own names; a table says the settings of a part, and
 `kind` which part it is where there are several. What an argument list takes is a list: `tiers`, `instances`, `gates`,
 `script`. Some things have words of their own:
@@ -44,54 +67,35 @@ Paths begin at the folder of the file, and modules may lie there too. A file is 
 it: the one `ConfigError` has a line for each mistake, with its line in the file, its path and what may have been meant.
 """
 
-import sys
 from os import PathLike
 from pathlib import Path
 
 from fastcascade.cascade import Cascade
-from fastcascade.config.building import BAD
-from fastcascade.config.document import parsed
 from fastcascade.config.mistakes import Mistakes
-from fastcascade.config.reader import Reader
-from fastcascade.config.references import References
+from fastcascade.config.models import Model
+from fastcascade.config.whole import File, read, settings, text_of
+from fastcascade.gateway.settings import Settings
 
-__all__ = ["load", "loads"]
-
-
-def load(path: str | PathLike[str]) -> Cascade:
-    """Read a file. Raises `ConfigError` with all that is wrong with it."""
-    mistakes = Mistakes(str(path))
-    text = ""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        mistakes.add(None, "", f"not UTF-8 at byte {error.start}; save it as UTF-8")
-    except OSError as error:
-        mistakes.add(None, "", f"cannot be read: {error.strerror or type(error).__name__}")
-    if mistakes:
-        raise mistakes.error()
-    return _read(text, mistakes, Path(path).resolve().parent)
+__all__ = ["File", "Model", "load", "load_all", "load_settings", "loads"]
 
 
-def loads(text: str, *, where: str = "") -> Cascade:
+def load(path: str | PathLike[str], name: str = "") -> Cascade:
+    """Read a file; of several cascades the one of this name, or the default. Raises `ConfigError` with all mistakes."""
+    return load_all(path).cascade(name)
+
+
+def loads(text: str, *, where: str = "", name: str = "") -> Cascade:
     """Read a text, which errors call `where`. Paths begin at the working folder."""
-    return _read(text, Mistakes(where), None)
+    return read(text, Mistakes(where), None).cascade(name)
 
 
-def _read(text: str, mistakes: Mistakes, folder: Path | None) -> Cascade:
-    reader = Reader(References(folder, mistakes), mistakes)
-    root = parsed(text, mistakes)
-    beside = [] if folder is None else [str(folder)]
-    sys.path.extend(beside)  # at the end: what is there shadows nothing
-    try:
-        cascade = reader.build(Cascade, root)
-    finally:
-        for each in beside:
-            sys.path.reverse()  # the last of its kind is ours
-            sys.path.remove(each)
-            sys.path.reverse()
-    if mistakes:
-        raise mistakes.error()
-    if cascade is BAD or not isinstance(cascade, Cascade):
-        raise AssertionError("a file without mistakes must make a cascade")
-    return cascade
+def load_all(path: str | PathLike[str]) -> File:
+    """Read all that a file says: its cascades, and what the gateway is told. Raises `ConfigError`."""
+    mistakes = Mistakes(str(path))
+    return read(text_of(Path(path), mistakes), mistakes, Path(path).resolve().parent)
+
+
+def load_settings(path: str | PathLike[str]) -> Settings:
+    """What a file tells the gateway; no cascade is built. Raises `ConfigError`."""
+    mistakes = Mistakes(str(path))
+    return settings(text_of(Path(path), mistakes), mistakes, Path(path).resolve().parent)

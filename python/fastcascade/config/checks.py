@@ -18,13 +18,13 @@ __all__ = ["checked"]
 def checked(reader: "Reader", node: Node, tiers: Mapping[str, Node], doubtful: frozenset[str]) -> frozenset[str]:
     """Look at the whole; the settings that are in doubt besides."""
     found: set[str] = set()
-    ladder = [name for name, each in tiers.items() if each.path[0] == "tiers"]
+    ladder = [name for name, each in tiers.items() if each.path[len(node.path)] == "tiers"]
     listed = node.value.get("tiers")
     if isinstance(listed, list) and len(ladder) == len(listed):  # else a name may be that of a tier with a mistake
         for place, name in _named(node):
             if name not in ladder:
                 reader.unknown(place, "tier", name, ladder)
-                found.add(str(place.path[0]))
+                found.add(str(place.path[len(node.path)]))
     if doubtful & {"tiers", "fallbacks"} and "fallbacks" in node.value:  # else the cascade itself will tell
         _chained(reader, node["fallbacks"])
     return frozenset(found)

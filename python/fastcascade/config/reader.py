@@ -123,7 +123,7 @@ class Reader:
     def _list(self, node: Node, hint: Any, options: Options, *, secret: bool) -> Any:
         wanted = next((each for each in options if is_list(each)), None)
         if wanted is None:
-            once = len(node.path) == 1 and node.value and isinstance(node.value[0], dict)
+            once = self.tables.depth(node) == 1 and node.value and isinstance(node.value[0], dict)
             return self.wrong(node, hint, f"write [{node.name}], once" if once else "")
         args = get_args(wanted) or (Any,)
         origin = base(wanted)
@@ -150,7 +150,7 @@ class Reader:
             return self.build(parts[0], node)
         if mappings:
             return self._mapping(node, mappings[0])
-        several = len(node.path) == 1 and any(is_list(each) for each in options)
+        several = self.tables.depth(node) == 1 and any(is_list(each) for each in options)
         return self.wrong(node, hint, f"write [[{node.name}]]" if several else "")
 
     def _mapping(self, node: Node, hint: Any) -> Any:
@@ -200,12 +200,21 @@ class Reader:
         said = f"must be {described(hint)}, not {given(node.value)}"
         return self.mistake(node, f"{said}; {more}" if more else said)
 
+    def stray(self, node: Node, known: list[str]) -> Any:
+        """Take note of a key that is none of those there are."""
+        near = meant(str(node.path[-1]), known)
+        return self.mistake(node, f"no such setting; did you mean {near!r}?" if near else _among(known))
+
     def unknown(self, node: Node, what: str, name: str, names: list[str]) -> Any:
         """Take note of a word that is none of those there are."""
         near = meant(name, names)
         hint = f"did you mean {near!r}? There are" if near else "there are"
         shown = f": {name!r}" if len(name) <= LONGEST else ""
         return self.mistake(node, f"no such {what}{shown}; {hint}: {', '.join(names)}")
+
+
+def _among(known: list[str]) -> str:
+    return f"no such setting; there are: {', '.join(known)}"
 
 
 def _has_names(hint: Any) -> bool:

@@ -1,6 +1,6 @@
 """Tables that hold the settings of one thing: read, checked for strays, and made into it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.cascade import Cascade
@@ -49,6 +49,12 @@ class Tables:
         """Know no tier yet."""
         self.reader = reader
         self.tiers: dict[str, Node] = {}  # by name, where each stands
+        self.shared: Mapping[str, Any] = {}  # settings of a cascade that the whole file has for all of them
+
+    @staticmethod
+    def depth(node: Node) -> int:
+        """How far down it is within its cascade."""
+        return len(node.path) - (2 if node.path[:1] == ("cascades",) else 0)
 
     def build(self, target: Callable[..., Any], node: Node, leave: frozenset[str] = NOTHING) -> Any:
         """Make one of a table. The keys to `leave` are somebody else's."""
@@ -69,6 +75,8 @@ class Tables:
             if "backend" in doubtful:  # the rest is looked at all the same
                 read["backend"] = Anybody(read.get("gate"))
         elif target is Cascade:
+            doubtful |= {name for name, each in self.shared.items() if each is BAD and name not in node.value}
+            read = {**self.shared, **read}
             doubtful |= checked(self.reader, node, self.tiers, doubtful)
             read = {name: each for name, each in read.items() if name not in doubtful}
         return made(settings, read, node, self.reader.mistakes, doubtful, self.tiers if target is Cascade else None)
@@ -152,7 +160,7 @@ class Tables:
         key = str(node.path[-1])
         homes = _homes(settings, key)
         near = meant(key, known)
-        top = len(node.path) > 1 and key in settings_of(Cascade).by_name
+        top = node.path[:1] != ("cascades",) and len(node.path) > 1 and key in settings_of(Cascade).by_name
         if len(homes) == 1:
             said = f"no such setting here; it belongs in {spelled((*node.path[:-1], homes[0]))!r}"
         elif top and not meant(key, known, cutoff=ALIKE):

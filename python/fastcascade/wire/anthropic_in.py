@@ -138,6 +138,8 @@ def _others(body: Mapping[str, Any], own: dict[str, Any], left: list[str]) -> No
 
 def _headers(headers: Mapping[str, str], own: dict[str, Any], left: list[str]) -> None:
     if beta := headers.get("anthropic-beta"):
+        if not (beta.isascii() and beta.isprintable()):  # it goes on to the provider as it is
+            wrong(("anthropic-beta",), STRING)
         own["extra_headers"] = {"anthropic-beta": beta}
     left.extend(name for name in ACCOUNT if name in headers)
 
@@ -151,7 +153,7 @@ def _system(given: object) -> tuple[Text, ...]:
 def _messages(given: object, left: list[str]) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
     """The turns of the conversation, and what the system says between them."""
     found: list[Message] = []
-    further: tuple[Text, ...] = ()
+    further: list[Text] = []
     for at, message in enumerate(a_list(given, ("messages",))):
         if type(message) is not dict:
             wrong(("messages", at), OBJECT)
@@ -173,7 +175,7 @@ def _messages(given: object, left: list[str]) -> tuple[tuple[Message, ...], tupl
             found.append(Message(role, tuple([block_of(each, (*where, n)) for n, each in enumerate(content)])))
     if not found:
         wrong(("messages",), "at least one message is required")
-    return tuple(found), further
+    return tuple(found), tuple(further)
 
 
 def _choice(given: object, own: dict[str, Any]) -> str:

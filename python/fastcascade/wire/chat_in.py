@@ -197,13 +197,14 @@ def _tools(left: Json, fields: Json, own: Json) -> None:
 def _allowed(allowed: Mapping[str, Any], tools: list[Tool], fields: Json) -> list[Tool]:
     where = "tool_choice.allowed_tools"
     fields["tool_choice"] = field.choice(field.named(allowed.get("mode"), f"{where}.mode"), f"{where}.mode")
-    names: list[object] = []
+    names: set[str] = set()
     for index, each in enumerate(field.listed(allowed.get("tools"), f"{where}.tools")):
         at = f"{where}.tools[{index}]"
         one = field.mapping(each, at)
         kind = field.named(one.get("type"), f"{at}.type")
         if kind == "function":
-            names.append(field.mapping(one.get("function"), f"{at}.function").get("name"))
+            function = field.mapping(one.get("function"), f"{at}.function")
+            names.add(field.named(function.get("name"), f"{at}.function.name"))
     return [tool for tool in tools if tool.name in names]
 
 

@@ -29,7 +29,7 @@ compact: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
 class ChatEncoder:
     """One stream of chunks. See `Encoder`."""
 
-    __slots__ = ("_asked", "_calls", "_head", "_said", "_tail", "_weighed", "_weighs")
+    __slots__ = ("_asked", "_calls", "_head", "_last", "_said", "_tail", "_weighed", "_weighs")
 
     def __init__(self, asked: Asked, number: str, created: int) -> None:
         """Make what every chunk begins with."""
@@ -40,7 +40,8 @@ class ChatEncoder:
         self._calls: dict[int, int] = {}  # the number among the calls of each block that is one
         start = f'{{"id":{quoted(number)},"object":"chat.completion.chunk","created":{created}'
         self._head = f'data: {start},"model":{quoted(asked.model)},"choices":[{{"index":0,"delta":'
-        self._tail = '},"logprobs":null,"finish_reason":null}]}\n\n'
+        self._last = ',"usage":null}\n\n' if asked.usage else "}\n\n"  # of all chunks but the one that tells it
+        self._tail = f'}},"logprobs":null,"finish_reason":null}}]{self._last}'
 
     def start(self) -> bytes:
         """Who speaks."""
@@ -79,7 +80,7 @@ class ChatEncoder:
         if reply.model and reply.model != self._asked.model:
             head = head.replace(f'"model":{quoted(self._asked.model)},', f'"model":{quoted(reply.model)},', 1)
         top = "".join(f',"{name}":{compact(own[name])}' for name in TOP if name in own)
-        told = f'"logprobs":{weights},"finish_reason":"{finish(reply)}"}}]{top}}}\n\n'
+        told = f'"logprobs":{weights},"finish_reason":"{finish(reply)}"}}]{top}{self._last}'
         out.append(f"{head}{compact(extra) if extra else '{}'},{told}".encode())
         if self._asked.usage:
             common = head.partition('"choices"')[0]
@@ -108,7 +109,7 @@ class ChatEncoder:
         if not tokens or not self._weighs:
             return self._tail
         self._weighed += len(tokens)
-        return f'}},"logprobs":{compact(logprobs_of(tokens))},"finish_reason":null}}]}}\n\n'
+        return f'}},"logprobs":{compact(logprobs_of(tokens))},"finish_reason":null}}]{self._last}'
 
     def _rest(self, index: int, block: Block) -> Delta | None:
         """What no piece has said of a block."""

@@ -23,13 +23,14 @@ THOUGHT: Final = ("reasoning_content", "reasoning")
 class Turns:
     """Reads messages: `messages` and `system` of a request, and what was said that neither can hold."""
 
-    __slots__ = ("_answering", "_turns", "messages", "not_carried", "system")
+    __slots__ = ("_answering", "_called", "_left", "_turns", "messages", "system")
 
     def __init__(self, given: Any) -> None:
         """Read them all."""
         self._turns: list[tuple[str, list[Block]]] = []
         self._answering = False  # the last turn is results of tools so far: what a user says next belongs to it
-        self.not_carried: list[str] = []
+        self._called: dict[str, str] = {}  # the last call to each function, by its id
+        self._left: dict[str, None] = {}
         system: list[Text] = []
         for index, message in enumerate(field.listed(given, "messages")):
             # Most turns are a role and a text: they take a quarter of the time that way (1.3 against 5 us).
@@ -58,7 +59,9 @@ class Turns:
                 self._turns.append(("user", said))
         elif role == "assistant":
             known = ASSISTANT
-            self._turns.append(("assistant", list(_assistant(message, where, len(self._turns)))))
+            said = list(_assistant(message, where, len(self._turns)))
+            self._called.update((block.name, block.id) for block in said if type(block) is ToolCall)
+            self._turns.append(("assistant", said))
             self._answering = False
         elif role == "tool":
             known = message.keys()  # those that are not known go with the result
@@ -91,15 +94,17 @@ class Turns:
 
     def _last_call(self, message: Mapping[str, Any], where: str) -> str:
         name = field.named(message.get("name"), f"{where}.name")
-        for _, content in reversed(self._turns):
-            for block in reversed(content):
-                if type(block) is ToolCall and block.name == name:
-                    return block.id
-        return field.refuse(f"{where}.name", f"{where}.name: no message before it calls this function")
+        return self._called.get(name) or field.refuse(
+            f"{where}.name", f"{where}.name: no message before it calls this function"
+        )
+
+    @property
+    def not_carried(self) -> list[str]:
+        """What was said that has no place, once each."""
+        return list(self._left)
 
     def _leave(self, what: str) -> None:
-        if what not in self.not_carried:
-            self.not_carried.append(what)
+        self._left[what] = None
 
 
 def _content(given: Any, where: str) -> list[Block]:
@@ -127,6 +132,8 @@ def _part(given: Any, where: str) -> Block:
         if inner := {name: value for name, value in picture.items() if name != "url"}:
             more["image_url"] = inner
         return field.image(field.named(picture.get("url"), f"{where}.image_url.url"), more)
+    if kind == "audio":  # an answer's own, which the backend reads
+        field.mapping(part.get("audio"), f"{where}.audio")
     return Opaque(BY, part)
 
 

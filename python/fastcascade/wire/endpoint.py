@@ -17,7 +17,7 @@ from fastcascade.errors import ConfigError
 from fastcascade.wire import endpoint_headers as heads
 from fastcascade.wire.endpoint_body import read
 from fastcascade.wire.endpoint_fields import MARK, fields_of, id_of
-from fastcascade.wire.endpoint_models import ANYONE, Caller, Choice, Models, described, estimate, listed
+from fastcascade.wire.endpoint_models import ANYONE, UNSAID, Caller, Choice, Models, described, estimate, listed
 from fastcascade.wire.endpoint_paths import Place, Words, format_of, place_of
 from fastcascade.wire.endpoint_refusal import Refusal, nowhere, refusal_of
 from fastcascade.wire.endpoint_trace import Watched
@@ -31,7 +31,7 @@ HEARTBEAT: Final = 15.0
 PLAIN: Final = frozenset(
     {
         *("budget", "customer", "feature", "id", "idempotency", "max_tier", "min_tier", "regenerate", "route"),
-        *("session", "task", "user"),
+        *("priority", "session", "task", "user"),
     }
 )
 """Fields of a request that are kept as they are given."""
@@ -117,8 +117,12 @@ class Endpoint:
         choice = self.models.choose(asked.model, caller)
         budget = asked.request.budget or choice.cascade.budget
         fields = fields_of(headers, budget)
+        if caller.locked:
+            fields.update({name: UNSAID[name] for name in caller.locked})
         if choice.tier:
             fields["min_tier"] = fields["max_tier"] = choice.tier
+        if not fields.get("customer") and (caller.tenant or caller.name):
+            fields["customer"] = caller.tenant or caller.name
         fields.update(caller.fields)
         if within is not None and not asked.stream:
             budget = fields.get("budget") or budget

@@ -81,5 +81,5 @@ def _safe(text: str) -> str:
     return (
         text[:LONGEST]
         if text.isascii() and text.isprintable() and "%" not in text
-        else quote(text, safe=VISIBLE)[:LONGEST]
+        else quote(text, safe=VISIBLE, errors="replace")[:LONGEST]
     )

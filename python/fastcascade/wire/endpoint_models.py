@@ -1,7 +1,8 @@
 """Which cascade a model's name means, which names there are, and about how many tokens a request has."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
+from dataclasses import fields as fields_in
 from typing import Any, Final
 
 from fastcascade.cascade import Cascade
@@ -11,11 +12,22 @@ from fastcascade.tiers import CHARACTERS_PER_TOKEN
 from fastcascade.wire import openai_errors
 from fastcascade.wire.format import Format, Json, WireError
 
-__all__ = ["ANYONE", "Caller", "Choice", "Models", "described", "estimate", "listed"]
+__all__ = ["ANYONE", "UNSAID", "Caller", "Choice", "Models", "described", "estimate", "listed"]
 
 SEPARATORS: Final = ("/", ":")
+LONGEST: Final = 500
+"""Characters of a model's name that is looked for."""
 PICTURE: Final = 1_600
 """Tokens of a picture, which is about the most that one costs."""
+
+
+UNSAID: Final[Mapping[str, Any]] = {
+    each.name: {} if each.name == "options" else each.default
+    for each in fields_in(Request)
+    if each.name != "id" and (each.default is not MISSING or each.name == "options")
+}
+"""What fields of a request are where nothing is said of them."""
+TIERS: Final = frozenset({"min_tier", "max_tier"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +39,30 @@ class Caller:
         tenant: whose it is.
         models: names that it may use, of cascades or `cascade/tier`; None is all.
         fields: fields of `Request` that are set for it, whatever its headers say.
+        locked: fields of `Request` that it has no say in, neither by a header nor in a body, such as "customer",
+            "priority", "budget" or "options"; what is not among `fields` is then as where nothing is said. With
+            "min_tier" or "max_tier" locked, a tier can be asked for by name only where `models` has that very name.
+
+    What nobody sets the customer of is of its tenant, or of itself: answers that are kept do not cross callers.
     """
 
     name: str = ""
     tenant: str = ""
     models: frozenset[str] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse to lock what no request could do without."""
+        if not self.locked <= UNSAID.keys():
+            names = ", ".join(sorted(self.locked - UNSAID.keys()))
+            msg = f"a caller cannot have {names} locked; there are: {', '.join(UNSAID)}"
+            raise ConfigError(msg)
 
     def may(self, name: str, tier: str) -> bool:
         """Whether it may use a cascade, or this tier of it."""
+        if tier and not TIERS.isdisjoint(self.locked):
+            return self.models is not None and f"{name}/{tier}" in self.models
         return self.models is None or name in self.models or bool(tier and f"{name}/{tier}" in self.models)
 
 
@@ -68,6 +95,9 @@ class Models:
 
     def choose(self, model: str, caller: Caller) -> Choice:
         """The cascade of that name, or one tier of it; one that may not be used is not there. Raises `WireError`."""
+        if len(model) > LONGEST:  # it is searched for its parts, and said again in every piece of an answer
+            msg = f"a model's name has at most {LONGEST} characters"
+            raise WireError(msg, "model")
         choice = self._named(model)
         if choice is None and self.default and not (model.partition("/")[0] in self.cascades and "/" in model):
             choice = Choice(self.default, self.cascades[self.default])

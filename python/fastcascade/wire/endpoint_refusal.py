@@ -52,6 +52,8 @@ def refusal_of(error: Exception, request_id: str) -> Refusal:
         return Refusal(error.code, str(error), where=error.where, failure="bad request")
     if isinstance(error, RequestError):
         return Refusal(400, str(error), failure="bad request")
+    if isinstance(error, RecursionError):  # what can be read can be too deep for what else goes through it
+        return Refusal(400, "the body is nested too deep", failure="bad request")
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     name = type(error).__name__

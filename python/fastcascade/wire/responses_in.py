@@ -145,7 +145,8 @@ def _chosen(choice: Mapping[str, Any], tools: list[Tool], fields: Json) -> list[
         field.refuse("tool_choice.type", "tool_choice.type must be function or allowed_tools: tiers run no other tools")
     mode = field.named(choice.get("mode"), "tool_choice.mode")
     fields["tool_choice"] = field.choice(mode, "tool_choice.mode")
-    names: list[object] = []
+    names: set[str] = set()
     for index, each in enumerate(field.listed(choice.get("tools"), "tool_choice.tools")):
-        names.append(field.mapping(each, f"tool_choice.tools[{index}]").get("name"))
+        where = f"tool_choice.tools[{index}]"
+        names.add(field.optional(field.mapping(each, where).get("name"), f"{where}.name"))
     return [tool for tool in tools if tool.name in names]

@@ -1,0 +1,72 @@
+"""`fastcascade serve`: a cascade as a service, behind the APIs that clients speak already."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fastcascade.cli.options import count, seconds
+from fastcascade.errors import ConfigError
+
+__all__ = ["SUMMARY", "add_arguments", "execute"]
+
+SUMMARY = "serve a cascade over the APIs of OpenAI and Anthropic"
+EPILOG = """\
+Clients ask it as they ask the providers: POST /v1/chat/completions, /v1/responses, /v1/messages. There are
+/healthz (it lives), /readyz (somebody can be asked) and /metrics (for Prometheus) beside.
+
+SIGTERM takes no more requests and lets those in work end; SIGHUP serves the file as it is now, without losing a
+request: what is wrong with it is said, and what ran before still runs.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", metavar="FILE",
+                        help="the configuration, such as cascade.toml; options go before its [gateway]")  # fmt: skip
+    parser.add_argument("--host", metavar="ADDRESS",
+                        help="where to listen (default: 127.0.0.1, this machine alone)")  # fmt: skip
+    parser.add_argument("--port", type=_port, metavar="N", help="0 is any that is free (default: 8080)")
+    parser.add_argument("--workers", type=count, metavar="N", help="processes that answer (default: 1)")
+    parser.add_argument("--allow-anyone", action="store_const", const=True,
+                        help="listen beyond this machine though callers need no keys")  # fmt: skip
+    parser.add_argument("--reload", action="store_true", help="serve the file anew whenever it changes")
+    parser.add_argument("--drain", type=seconds, metavar="N",
+                        help="seconds that requests in work have at the end (default: 30)")  # fmt: skip
+    parser.add_argument(
+        "--access-log", action="store_const", const=True, help="a line of JSON for each request, to stderr"
+    )
+    tls = parser.add_argument_group("TLS")
+    tls.add_argument("--tls-cert", type=Path, metavar="FILE", help="the certificate with its chain, as PEM")
+    tls.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, as PEM, not encrypted")
+    tls.add_argument("--client-ca", type=Path, metavar="FILE",
+                     help="clients must show a certificate that one of these has signed")  # fmt: skip
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Serve until told to end."""
+    given = _given(args)
+    from fastcascade.gateway.serve import serve  # noqa: PLC0415 - an extra
+
+    return serve(args.file, given, reload=args.reload)
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given here: they go before those of the file."""
+    from fastcascade.gateway.settings import Tls  # noqa: PLC0415 - only where it is wanted
+
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key go together")
+    if args.client_ca is not None and args.tls_cert is None:
+        raise ConfigError("--client-ca needs --tls-cert and --tls-key")
+    names = ("host", "port", "workers", "drain", "access_log", "allow_anyone")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if args.tls_cert is not None:
+        given["tls"] = Tls(args.tls_cert, args.tls_key, args.client_ca)
+    return given
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port from 0 to 65535")
+    return int(text)

@@ -1,0 +1,267 @@
+"""The gateway as an RSGI application: bytes in, bytes out.
+
+    gateway = Gateway(Endpoint(cascade, on_done=heard), gate=keys)
+
+The way of a request: `__rsgi__` takes it into work, `_answered` asks the gate, reads the body, looks among the answers
+that are kept and asks the endpoint, `_streamed` passes pieces on. Whatever ends it early cancels its task (see `work`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from fastcascade.gateway import requests_log
+from fastcascade.gateway.beside import OWN, Beside
+from fastcascade.gateway.limits import METHODS, TooLarge, broken_off, length_of, read, refused
+from fastcascade.gateway.metrics import EVERY, Board, Metrics
+from fastcascade.gateway.replies import Replies
+from fastcascade.gateway.settings import Settings
+from fastcascade.gateway.work import Watch, Work, heard
+from fastcascade.wire.endpoint import ANYONE, Response
+
+if TYPE_CHECKING:
+    from fastcascade.cascade import Cascade
+    from fastcascade.wire.endpoint import Caller, Done, Endpoint
+
+__all__ = ["Gatekeeper", "Gateway", "heard"]
+
+CLOSE: Final = ("connection", "close")
+COUNTED: Final = frozenset(
+    {"/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/v1/models"}
+)
+"""Paths that are counted by name; what else clients make up is "other"."""
+
+log: Final = logging.getLogger("fastcascade")
+
+
+class Gatekeeper(Protocol):
+    """Who may come in, and what it takes from what they may spend."""
+
+    def enter(self, headers: Mapping[str, str], path: str, body_length: int, /) -> "Caller | Response":
+        """Who asks, or what is answered instead. Nothing of the body is read yet; -1 is a length not told."""
+        ...
+
+    def leave(self, caller: "Caller", done: "Done | None", /) -> None:
+        """It is over; told once for each that came in. Without `done` no cascade was reached."""
+        ...
+
+
+class Gateway:
+    """The application, one to a worker.
+
+    Args:
+        endpoint: answers; made with `on_done=heard`, so that what became of a request is known here.
+        gate: lets callers in; None lets in anyone.
+        settings: limits and the rest.
+        cascades: what readiness goes by; by default those of the endpoint.
+        worker: the name that metrics have for it.
+        board: where metrics of all workers stand, and this one's place on it.
+        clock: seconds, as of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        endpoint: "Endpoint",
+        *,
+        gate: Gatekeeper | None = None,
+        settings: Settings | None = None,
+        cascades: "Mapping[str, Cascade] | None" = None,
+        worker: str = "0",
+        board: Board | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Serve nothing yet."""
+        self.endpoint, self.gate = endpoint, gate
+        self.settings = settings or Settings()
+        self.cascades = endpoint.models.cascades if cascades is None else cascades
+        self.worker, self.metrics = worker, Metrics()
+        self.metrics.observed = endpoint if hasattr(endpoint, "counts") else None
+        self.draining = False
+        self.on_start: Callable[[], object] | None = None
+        self.watch = Watch(self.settings.limits, clock, self._publish)
+        self._board = board or Board(1)
+        self._own = Beside(self.settings, self.cascades, self._board, self._write)
+        self._clock = clock
+        self._published = (-1.0, -1)
+        cache = self.settings.cache
+        self._replies = Replies(cache, guarded=gate is not None) if cache is not None else None
+
+    # The life of a worker.
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to look after what is in work."""
+        self.watch.start(loop)
+        if self.on_start is not None:
+            self.on_start()
+
+    def drain(self) -> None:
+        """Tell every client to connect anew, and those who ask that this one is no longer ready."""
+        self.draining = True
+
+    @property
+    def busy(self) -> int:
+        """Requests in work."""
+        return len(self.watch.all)
+
+    def _publish(self) -> None:
+        now = self._clock()
+        if now - self._published[0] >= EVERY and self.metrics.changes != self._published[1]:
+            self._published = (now, self.metrics.changes)
+            self._write()
+
+    def _write(self) -> None:
+        gauges = {"fastcascade_in_flight": self.busy, "fastcascade_draining": int(self.draining)}
+        self._board.write(int(self.worker) % self._board.places, self.metrics.samples(self.worker, gauges))
+
+    # One request.
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        """Answer one request."""
+        path: str = scope.path
+        if scope.proto != "http":
+            proto.close(404)
+        elif path in OWN:
+            self._own.answer(scope, proto, path, draining=self.draining)
+        elif len(self.watch.all) >= self.settings.limits.requests:
+            self._full(scope, proto, path)
+        else:
+            await self._worked(scope, proto, path)
+
+    async def _worked(self, scope: Any, proto: Any, path: str) -> None:
+        work = Work(proto, path, self._clock())
+        self.watch.all.add(work)
+        headers = dict(scope.headers.items())
+        response: Response | None = None
+        tier = via = ""
+        try:
+            response, tier, via = await self._answered(work, scope.method, headers)
+            if told := getattr(work.caller, "told", ()):  # how much of its limits is left
+                response.headers = [*response.headers, *told]
+            if self.draining and scope.http_version[0] == "1":
+                response.headers = [*response.headers, CLOSE]
+            if response.pieces is None:
+                proto.response_bytes(response.status, response.headers, response.body or b"")
+            else:
+                await self._streamed(work, response, response.pieces)
+        except asyncio.CancelledError:
+            if not work.cut:
+                raise
+            response = self._cut(work, headers, response)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is answered
+            response = self._failed(work, headers, error)
+        finally:
+            self.watch.leave(work)
+            self._counted(work, scope.method, response, tier, via)
+
+    async def _answered(self, work: Work, method: str, headers: dict[str, str]) -> tuple[Response, str, str]:
+        """The answer, with its tier and its way where no cascade tells of it."""
+        path, limits = work.path, self.settings.limits
+        length = length_of(headers) if method in METHODS else 0
+        caller: Caller = ANYONE
+        if self.gate is not None:
+            entered = self.gate.enter(headers, path, length)
+            if isinstance(entered, Response):
+                return entered, "", ""
+            work.caller = caller = entered
+        body = b""
+        if length:
+            work.reading = True
+            try:
+                body = await read(work.proto, length, limits.body)
+            except TooLarge:
+                message = f"the body is larger than {limits.body} bytes"
+                return refused(path, headers, 413, message, close=True), "", ""
+            work.reading = False
+        if self._replies is None or method != "POST" or "x-cascade-regenerate" in headers:
+            return await self.endpoint.handle(method, path, headers, body, caller), "", ""
+        return await self._kept(work, self._replies, headers, body, caller)
+
+    async def _kept(
+        self, work: Work, replies: Replies, headers: dict[str, str], body: bytes, caller: "Caller"
+    ) -> tuple[Response, str, str]:
+        key = replies.key(caller, work.path, headers, body)
+        found = replies.find(key, headers)
+        if found is not None:
+            self.metrics.hits += 1
+            kept, told = found
+            return Response(200, told, kept.body), kept.tier, "cache"
+        self.metrics.misses += 1
+        response = await self.endpoint.handle("POST", work.path, headers, body, caller)
+        replies.keep(key, response, work.done)
+        return response, "", ""
+
+    async def _streamed(self, work: Work, response: Response, pieces: AsyncIterator[bytes]) -> None:
+        try:
+            work.stream = work.proto.response_stream(response.status, response.headers)
+            send = work.stream.send_bytes
+            async for piece in pieces:
+                if piece:
+                    await send(piece)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+
+    # Ends before the end.
+
+    def _cut(self, work: Work, headers: dict[str, str], response: Response | None) -> Response:
+        """Say what can still be said to one whose request was ended."""
+        status, message = {
+            "slow": (408, f"the body did not arrive in {self.settings.limits.reading:g} s"),
+            "late": (504, f"the answer took longer than {self.settings.limits.whole or 0:g} s"),
+            "drained": (503, "the server is being shut down; ask again"),
+            "gone": (499, "the client has closed the connection"),
+        }[work.cut]
+        if work.cut != "gone":
+            self._told(work, headers, status, message)
+        return Response(status, response.headers if response is not None else [], b"")
+
+    def _failed(self, work: Work, headers: dict[str, str], error: Exception) -> Response:
+        """Answer though the gateway itself failed, or see that the client has gone."""
+        if type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError"):  # known where there is a server alone
+            work.cut = "gone"
+            return Response(499, [], b"")
+        _complain(f"a request to {work.path[:100]!r} failed", error)
+        self._told(work, headers, 500, "something went wrong here")
+        return Response(500, [], b"")
+
+    def _told(self, work: Work, headers: dict[str, str], status: int, message: str) -> None:
+        if work.stream is not None:
+            work.stream.send_bytes(broken_off(work.path, message))
+            return
+        said = refused(work.path, headers, status, message, close=True)
+        work.proto.response_bytes(said.status, said.headers, said.body or b"")
+
+    def _full(self, scope: Any, proto: Any, path: str) -> None:
+        retry = self.settings.limits.retry
+        said = refused(path, dict(scope.headers.items()), 503, "all places are taken; try again later", retry=retry)
+        self.metrics.count(_counted(path), 503, 0.0, "", "")
+        proto.response_bytes(said.status, said.headers, said.body or b"")
+
+    def _counted(self, work: Work, method: str, response: Response | None, tier: str, via: str) -> None:
+        seconds, done = self._clock() - work.began, work.done
+        status = response.status if response is not None else 500
+        if done is not None:
+            self.metrics.tell(done)
+            if done.answer is not None:
+                tier, via = done.answer.tier, done.answer.via
+        self.metrics.count(_counted(work.path), status, seconds, tier, via)
+        if self.gate is not None and work.caller is not None:
+            try:
+                self.gate.leave(work.caller, done)
+            except Exception as error:  # noqa: BLE001 - the answer is out already
+                _complain("a gatekeeper failed to let go", error)
+        if self.settings.access_log:
+            told = dict(response.headers) if response is not None else {}
+            requests_log.entry(work, method, status, seconds, told.get("x-request-id", ""), via)
+
+
+def _complain(what: str, error: Exception) -> None:
+    """Log it by name alone: its words may hold what a client has sent."""
+    log.error("%s: %s", what, type(error).__name__)
+
+
+def _counted(path: str) -> str:
+    return path if path in COUNTED else "other"

@@ -1,0 +1,62 @@
+"""What there is beside the APIs: whether it lives, whether it can answer, and what it has counted.
+
+These are answered though every place for requests is taken.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from fastcascade.gateway import health
+from fastcascade.gateway.metrics import Board, exposition
+from fastcascade.gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from fastcascade.cascade import Cascade
+
+__all__ = ["OWN", "Beside"]
+
+Headers = list[tuple[str, str]]
+
+OWN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+TEXT: Final[Headers] = [("content-type", "text/plain; charset=utf-8")]
+JSON: Final[Headers] = [("content-type", "application/json")]
+EXPOSITION: Final[Headers] = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+
+
+class Beside:
+    """Answers at these paths.
+
+    Args:
+        settings: whether there are metrics, and for whom.
+        cascades: what readiness goes by.
+        board: what all workers have counted.
+        write: puts there what this one has.
+    """
+
+    def __init__(
+        self, settings: Settings, cascades: "Mapping[str, Cascade]", board: Board, write: Callable[[], object]
+    ) -> None:
+        """Keep them."""
+        self._settings, self._cascades, self._board, self._write = settings, cascades, board, write
+
+    def answer(self, scope: Any, proto: Any, path: str, *, draining: bool) -> None:
+        """Answer one request."""
+        if scope.method not in ("GET", "HEAD"):
+            proto.response_bytes(405, [*TEXT, ("allow", "GET, HEAD")], b"this is read with GET\n")
+        elif path == "/healthz":
+            proto.response_bytes(200, TEXT, b"ok\n")
+        elif path == "/readyz":
+            status, body = health.report(self._cascades, draining=draining)
+            proto.response_bytes(status, JSON, body)
+        elif not self._settings.metrics:
+            proto.response_bytes(404, TEXT, b"there are no metrics\n")
+        elif not self._may_read(scope.headers.get("authorization") or ""):
+            proto.response_bytes(401, [*TEXT, ("www-authenticate", "Bearer")], b"metrics need their key\n")
+        else:
+            self._write()
+            proto.response_bytes(200, EXPOSITION, exposition(list(self._board.read().values())).encode())
+
+    def _may_read(self, said: str) -> bool:
+        key = self._settings.metrics_key
+        return not key or hmac.compare_digest(said.encode(), f"Bearer {key}".encode())

@@ -1,0 +1,44 @@
+"""The socket, opened before there are workers, so that a port that is taken is said at once and in one line."""
+
+import errno
+import socket
+from typing import Final
+
+from fastcascade.errors import ConfigError
+
+__all__ = ["address_of", "listen"]
+
+BACKLOG: Final = 2_048
+REASONS: Final = {
+    errno.EADDRINUSE: "it is taken; end who listens there, or choose another with --port",
+    errno.EACCES: "this user may not; choose a port from 1024 on with --port",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose another with --host",
+}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open it. Raises `ConfigError` with what is in the way."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise ConfigError(f"{host}: no address to listen at: {error.strerror or error}") from None
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
+        opened.bind(address)
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        why = REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
+        raise ConfigError(f"{host}:{port} cannot be listened at: {why}") from None
+    return opened
+
+
+def address_of(opened: socket.socket, *, secure: bool) -> str:
+    """How clients write it; the port is the one it really has."""
+    host, port = opened.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{shown}:{port}"

@@ -1,0 +1,79 @@
+"""From a file to what a worker serves. Done by each worker anew, so that a reload reads all of it again."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastcascade import config
+from fastcascade.errors import ConfigError
+from fastcascade.gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastcascade.cascade import Cascade
+    from fastcascade.gateway.app import Gatekeeper
+    from fastcascade.wire.endpoint import Endpoint
+
+__all__ = ["Service", "load", "settings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is served, and to whom."""
+
+    endpoint: "Endpoint"
+    cascades: "Mapping[str, Cascade]"
+    gate: "Gatekeeper | None" = None
+
+
+def settings_of(file: str | os.PathLike[str], given: "Mapping[str, Any] | None" = None) -> Settings:
+    """The settings of the server as the file has them; what is `given` elsewhere goes before. Nothing is built."""
+    told, given = config.load_settings(file), dict(given or {})
+    if "drain" in given:  # the wait before it may be the file's, made for a longer one
+        given.setdefault("linger", min(told.linger, given["drain"] / 4))
+    return replace(told, **given)
+
+
+def load(file: str | os.PathLike[str], settings: Settings) -> Service:
+    """Build it all. Raises `ConfigError` with all that is wrong with the file."""
+    from fastcascade.gateway.observe import Named, Observing  # noqa: PLC0415 - asyncio, which settings do not need
+    from fastcascade.gateway.work import heard  # noqa: PLC0415 - as above
+    from fastcascade.wire.endpoint import Endpoint  # noqa: PLC0415 - as above
+
+    whole, folder = config.load_all(file), Path(file).resolve().parent
+    gate = _gate(settings, folder)
+    settings.check_open(guarded=gate is not None)
+    _known_models(settings, {*whole.cascades, *whole.models})
+    endpoint: Endpoint
+    if settings.observes:
+        endpoint = Observing(whole.cascades, settings, folder, default=whole.default, on_done=heard)
+    else:
+        endpoint = Endpoint(whole.cascades, default=whole.default, on_done=heard)
+    if whole.models:
+        endpoint.models = Named(whole.cascades, whole.default, whole.models)
+    through = {name: each.through for name, each in whole.models.items() if each.through is not None}
+    return Service(endpoint, {**whole.cascades, **through}, gate)
+
+
+def _gate(settings: Settings, folder: Path) -> "Gatekeeper | None":
+    """Who lets callers in, where keys are wanted."""
+    if settings.keys is None:
+        if settings.account:
+            raise ConfigError("gateway.account keeps what keys have used: give keys = 'keys.json' too")
+        return None
+    from fastcascade.gateway.gatekeeper import gatekeeper  # noqa: PLC0415 - stores, which settings do not need
+
+    return gatekeeper(settings, folder)
+
+
+def _known_models(settings: Settings, known: set[str]) -> None:
+    """Overrides by model that would never hold are mistakes."""
+    from fastcascade.config.mistakes import meant  # noqa: PLC0415 - seldom
+
+    for name in settings.observe.models:
+        if name not in known:
+            near = meant(name, known)
+            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(sorted(known))}"
+            raise ConfigError(f"gateway.observe.models: there is no model {name!r}; {hint}")

@@ -1,0 +1,209 @@
+"""A provider behind the gateway, as it is: bytes through, but for credentials; what was used is read on the side.
+
+    request   a path that is allowed, the model's name, headers without the caller's credentials; the body untouched
+    response  the status, headers without what is the provider's and the account's, and the bytes as they come
+
+For what no `Request` can carry, and for callers that want the provider and nothing else. There is no ladder here: no
+second tier, no cache, no gate.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from fastcascade.backends.clients import PerLoop
+from fastcascade.backends.direct import HOMES, WireName, key_of, origin_tls
+from fastcascade.backends.direct_head import opening
+from fastcascade.backends.direct_links import Exchange, Links, Origin
+from fastcascade.backends.direct_parse import LinkError
+from fastcascade.backends.failures import scrub
+from fastcascade.backends.openai_client import checked_url
+from fastcascade.errors import ConfigError, FastcascadeError
+from fastcascade.gateway.passthrough_account import Account, Record
+from fastcascade.gateway.passthrough_headers import back, onward, query
+from fastcascade.gateway.passthrough_pieces import Pieces
+from fastcascade.gateway.passthrough_usage import Peeked, Reading, peek
+from fastcascade.wire.endpoint_fields import id_of
+from fastcascade.wire.endpoint_models import ANYONE, Caller
+from fastcascade.wire.endpoint_paths import Words, format_of
+from fastcascade.wire.endpoint_refusal import Refusal, refusal_of
+from fastcascade.wire.endpoint_turn import Done, Response, refused
+from fastcascade.wire.format import WireError
+
+if TYPE_CHECKING:
+    from fastcascade.prices import Price, PriceSheet
+
+__all__ = ["Passthrough"]
+
+PATHS: Final[Mapping[WireName, Mapping[str, Words]]] = {
+    "anthropic": {"/v1/messages": "anthropic", "/v1/messages/count_tokens": "anthropic"},
+    "openai": {"/v1/chat/completions": "chat", "/v1/responses": "responses"},
+}
+OURS: Final = frozenset({401, 402, 403, 407})
+"""Statuses of a provider that are about the gateway's own account, and not about whoever asks."""
+BROKEN: Final[Mapping[str, tuple[int, str]]] = {
+    "timeout": (504, "the provider did not answer in time"),
+    "full": (503, "all connections to the provider are in use; try again later"),
+}
+
+
+class Passthrough:
+    """Passes requests on to a provider. Its `handle` is shaped as that of `Endpoint`.
+
+    Args:
+        base_url: of the provider, as `Direct` has it; None is the provider's own.
+        api_key: the gateway's key there; it takes the place of the caller's.
+        wire: how the provider speaks.
+        name: what it is called in records, as a tier is.
+        models: the provider's models that may be asked for; None is any that the caller may use.
+        price: what they cost; else `prices` are asked.
+        prices: a price sheet.
+        on_done: told once of each request that was passed on, however it ended.
+        credentials: headers beyond the usual that hold the caller's credentials.
+        timeout: in seconds, for each read.
+        connections: how many at once.
+        ca: a file of certificates to trust in place of the system's.
+        clock: what requests are timed by.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of one thing, all but three named
+        self,
+        base_url: str | None,
+        api_key: str | None,
+        wire: WireName,
+        *,
+        name: str = "passthrough",
+        models: Collection[str] | None = None,
+        price: "Price | None" = None,
+        prices: "PriceSheet | None" = None,
+        on_done: Callable[[Done], object] | None = None,
+        credentials: Collection[str] = (),
+        timeout: float = 600.0,
+        connections: int = 1000,
+        ca: str | Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Check the settings; no connection is made."""
+        if wire not in HOMES:
+            msg = f"wire must be one of {', '.join(HOMES)}, not {wire!r}"
+            raise ConfigError(msg)
+        if not timeout > 0 or connections < 1:
+            raise ConfigError("a pass-through's timeout must be above zero, and its connections at least 1")
+        self.name, self.models = name, None if models is None else frozenset(models)
+        self._url = checked_url(base_url) or HOMES[wire]
+        self._key = key_of(wire, api_key, base_url)
+        self._at, self._wire = urlsplit(self._url), wire
+        self._paths = PATHS[wire]
+        self._credentials = frozenset(each.lower() for each in credentials)
+        self._account = Account(name, self._url, price, prices, on_done, clock)
+        self._clock = clock
+        tls = None if ca is None else str(ca)
+        origin_tls(tls) if tls is not None else None
+        self._links = PerLoop(
+            lambda: Links(Origin.of(self._url, lambda: origin_tls(tls)), timeout, connections), _close
+        )
+
+    async def handle(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller = ANYONE,
+        *,
+        within: float | None = None,
+    ) -> Response:
+        """Pass one request on. Header names are in lower case; nothing but cancellation is raised.
+
+        `within` is not used: a provider that is slow is the caller's own choice here.
+        """
+        del within
+        request_id = id_of(headers)
+        bare, _, asked = path.partition("?")
+        words = self._paths.get(bare.rstrip("/"))
+        if words is None or method != "POST":
+            first: Words = "anthropic" if self._wire == "anthropic" else "chat"
+            allowed = ", ".join(f"POST {each}" for each in self._paths)
+            refusal = Refusal(404, f"there is nothing to pass on at this path; it is for {allowed}")
+            return refused(format_of(first), first, refusal, request_id)
+        try:
+            peeked = peek(body)
+            self._check(peeked, caller)
+            record = self._account.open(peeked, headers, caller, request_id)
+            message = self._message(bare.rstrip("/"), query(asked), headers, body)
+        except FastcascadeError as error:
+            return refused(format_of(words), words, refusal_of(error, request_id), request_id)
+        try:
+            exchange = await self._links.get().ask(message, decode=False)
+        except LinkError as error:
+            status, told = BROKEN.get(error.kind, (502, "the provider cannot be reached"))
+            record.done(status, "no answer", None)
+            return refused(format_of(words), words, Refusal(status, told, final=False), request_id)
+        except BaseException:
+            record.done(499, "cancelled", None)
+            raise
+        return await self._answer(exchange, words, record, request_id)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._links.aclose()
+
+    def __repr__(self) -> str:
+        """Show where to, and no secret."""
+        return f"Passthrough({scrub(self._url, [self._key])!r}, wire={self._wire!r}, name={self.name!r})"
+
+    def _check(self, peeked: Peeked, caller: Caller) -> None:
+        model = peeked.model
+        known = self.models is None or model in self.models
+        if not known or not (caller.may(model, "") or caller.may(self.name, model)):
+            msg = f"the model {model!r} does not exist, or you may not use it"
+            raise WireError(msg, "model", 404)
+
+    def _message(self, path: str, asked: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        root = self._at.path.rstrip("/")
+        if self._wire == "openai":
+            path = path.removeprefix("/v1")  # which its base URL has
+        sent = onward(headers, self._credentials)
+        sent["accept-encoding"] = "identity"  # so that what was used can be read, and nothing is unpacked for that
+        if self._key:
+            sent["authorization"] = f"Bearer {self._key}"
+        target = f"{root}{path}?{asked}" if asked else f"{root}{path}"
+        try:
+            opened = opening("POST", target, self._at, sent)
+        except ConfigError as error:
+            raise WireError(str(error)) from None
+        return b"".join((opened, b"content-length: %d\r\n\r\n" % len(body), body))
+
+    async def _answer(self, exchange: Exchange, words: Words, record: Record, request_id: str) -> Response:
+        status, style = exchange.status, format_of(words)
+        told = back(exchange.headers, self._key)
+        if 200 <= status < 300 and exchange.header("content-type").startswith("text/event-stream"):
+            return Response(status, told, pieces=Pieces(exchange, record, Reading(words), style))
+        try:
+            body = await exchange.whole()
+        except LinkError:
+            record.done(502, "no answer", None)
+            return refused(style, words, Refusal(502, "the provider's answer broke off", final=False), request_id)
+        except BaseException:
+            record.done(499, "cancelled", None)
+            raise
+        finally:
+            exchange.close()
+        if status in OURS:
+            record.done(502, "no answer", None)
+            message = "the provider cannot be asked as it is set up; this is for the gateway's operator to mend"
+            return refused(style, words, Refusal(502, message), request_id)
+        if status >= 300:
+            record.done(status, "bad request" if status < 500 else "no answer", None)
+            # Some repeat the key that they were given.
+            return Response(status, told, body.replace(self._key.encode(), b"[removed]") if self._key else body)
+        reading = Reading(words)
+        reading.whole(body)
+        record.done(status, "", reading)
+        return Response(status, told, body)
+
+
+async def _close(links: Links) -> None:
+    await links.aclose()

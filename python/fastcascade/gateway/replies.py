@@ -1,0 +1,84 @@
+"""Whole answers kept as bytes: the very same request of the same caller is answered before its JSON is read."""
+
+import itertools
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fastcascade._core import Cache
+from fastcascade.wire.endpoint_fields import id_of
+
+if TYPE_CHECKING:
+    from fastcascade.gateway.settings import Kept
+    from fastcascade.wire.endpoint import Caller, Done, Response
+
+__all__ = ["KeptReply", "Replies"]
+
+Headers = list[tuple[str, str]]
+Key = tuple[str | bytes, ...]
+
+MARKS: Final = ("x-cascade-", "anthropic-", "openai-")
+"""Headers that begin so may change the answer, and are part of what is asked."""
+TYPES: Final = ("content-type", "content-encoding")
+CREDENTIALS: Final = ("authorization", "x-api-key")
+"""Who asks, where nobody has told callers apart: answers never cross from one credential to another."""
+IDS: Final = frozenset({"request-id", "x-request-id"})
+CHANGED: Final = IDS | {"x-cascade-via", "x-cascade-cost-usd", "connection"}
+
+
+class KeptReply(NamedTuple):
+    """An answer as it goes out, but for the names under which it gives the request's id."""
+
+    headers: Headers
+    ids: tuple[str, ...]
+    body: bytes
+    tier: str
+
+
+class Replies:
+    """The answers that one worker keeps.
+
+    Args:
+        kept: for how long, and how many.
+        guarded: whether callers are told apart before; else their credentials tell them apart.
+    """
+
+    def __init__(self, kept: "Kept", *, guarded: bool) -> None:
+        """Keep none yet."""
+        self._every = kept.every
+        self._credentials = () if guarded else CREDENTIALS
+        self._named = f"req_{os.urandom(8).hex()}"
+        self._numbers = itertools.count()
+        self._cache: Cache[KeptReply] = Cache(kept.items, kept.memory, kept.ttl)
+
+    def key(self, caller: "Caller", path: str, headers: Mapping[str, str], body: bytes) -> Key:
+        """What is asked, and by whom. The cache keeps a keyed digest of it alone."""
+        parts: list[str | bytes] = [caller.name, caller.tenant, path, body]
+        if caller.fields:
+            parts.append(repr(sorted(caller.fields.items(), key=lambda pair: pair[0])))
+        for name in headers:
+            if name.startswith(MARKS) or name in TYPES or name in self._credentials:
+                parts += (name, headers[name])
+        return tuple(parts)
+
+    def find(self, key: Key, headers: Mapping[str, str]) -> tuple[KeptReply, Headers] | None:
+        """One that is kept, and the headers that it goes out with."""
+        kept = self._cache.get(key)
+        if kept is None:
+            return None
+        given = "x-request-id" in headers
+        request_id = id_of(headers) if given else f"{self._named}{next(self._numbers):x}"
+        return kept, [*kept.headers, *((name, request_id) for name in kept.ids)]
+
+    def keep(self, key: Key, response: "Response", done: "Done | None") -> None:
+        """Keep an answer that may be given again: whole, good, and asked for without chance."""
+        answer = done.answer if done is not None else None
+        if done is None or answer is None or response.body is None or response.status != 200:
+            return
+        if answer.degraded or answer.ticket or not (self._every or done.asked.request.temperature == 0):
+            return
+        headers = [pair for pair in response.headers if pair[0] not in CHANGED]
+        headers += [("x-cascade-via", "cache"), ("x-cascade-cost-usd", "0")]
+        ids = tuple(name for name, _ in response.headers if name in IDS)
+        kept = KeptReply(headers, ids, response.body, answer.tier)
+        self._cache.put(key, kept, weight=len(response.body))

@@ -1,0 +1,92 @@
+"""`fastcascade init`: a file that loads as it is, and a command line that loads no more than it must."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from fastcascade import config
+from fastcascade.cli import COMMANDS, main
+from fastcascade.cli.init import PROVIDERS
+from fastcascade.gateway import loading
+from fastcascade.gateway.observe import Observing
+
+KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_is_written_loads_and_serves(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its keys set it is a cascade of two tiers with prices, and a gateway that observes."""
+    file = tmp_path / "cascade.toml"
+    assert main(["init", str(file), "--provider", provider]) == 0
+    assert "fastcascade doctor" in capsys.readouterr().out
+    for name in KEYS:
+        monkeypatch.setenv(name, "made-up-for-the-tests")
+    cascade = config.load(file)
+    assert [tier.name for tier in cascade.tiers] == ["small", "large"]
+    assert all(tier.price for tier in cascade.tiers)
+    service = loading.load(file, loading.settings_of(file))
+    assert isinstance(service.endpoint, Observing) and service.gate is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_doctor_says_what_is_missing(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With no key set, each variable that is wanted is named, and the exit code is 1."""
+    file = tmp_path / "cascade.toml"
+    main(["init", str(file), "--provider", provider])
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    capsys.readouterr()
+    assert main(["doctor", str(file), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    missing = {name for name in KEYS if name in file.read_text()}
+    failed = [each for each in said["findings"] if each["status"] == "fail"]
+    assert {each["check"] for each in failed} == {"secrets"} and said["ok"] is False
+    assert all(any(f"no variable {name}" in each["said"] for each in failed) for name in missing)
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only --force writes over it; where nothing can be written that is said in one line."""
+    file = tmp_path / "cascade.toml"
+    file.write_text("mine")
+    assert main(["init", str(file)]) == 2
+    assert capsys.readouterr().err == f"fastcascade: {file} is there already; --force writes over it\n"
+    assert file.read_text() == "mine"
+    assert main(["init", str(file), "--force"]) == 0 and "[[tiers]]" in file.read_text()
+    assert main(["init", str(tmp_path / "nowhere" / "c.toml")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_summaries_are_those_of_the_commands() -> None:
+    """What --help lists is what each command's own file says."""
+    for name, summary in COMMANDS.items():
+        if find_spec(f"fastcascade.cli.{name}") is not None:
+            assert summary == import_module(f"fastcascade.cli.{name}").SUMMARY, name
+
+
+def test_help_loads_no_command() -> None:
+    """The list of commands, and one command, are had without any of the others."""
+    told = """
+import sys
+from fastcascade.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print(sorted(name for name in sys.modules if name.startswith("fastcascade.c")), file=sys.stderr)
+"""
+    for asked, wanted in (("--help", set()), ("init", {"fastcascade.cli.init"})):
+        arguments = [asked, "--help"] if asked != "--help" else [asked]
+        run = subprocess.run([sys.executable, "-c", told, *arguments], capture_output=True, text=True, check=True)
+        loaded = set(json.loads(run.stderr.replace("'", '"')))
+        core = {"fastcascade.cli", "fastcascade.cli.report", "fastcascade.cli.figures"}
+        assert loaded - core == wanted
+        assert "usage: fastcascade" in run.stdout
