@@ -68,7 +68,10 @@ class Replies:
             return None
         given = "x-request-id" in headers
         request_id = id_of(headers) if given else f"{self._named}{next(self._numbers):x}"
-        return kept, [*kept.headers, *((name, request_id) for name in kept.ids)]
+        told = kept.headers.copy()
+        for name in kept.ids:
+            told.append((name, request_id))
+        return kept, told
 
     def keep(self, key: Key, response: "Response", done: "Done | None") -> None:
         """Keep an answer that may be given again: whole, good, and asked for without chance."""
