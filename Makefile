@@ -15,6 +15,7 @@ VENV := .venv
 BENCH_VENV := .venv-bench
 CASCADES_VENV := .venv-cascades
 LITELLM_VENV := .venv-litellm
+CLIENTS_VENV := .venv-clients
 BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
 MADE := $(VENV)/made
@@ -46,7 +47,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-litellm bench bench-check bench-quality bench-scale lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -58,7 +59,7 @@ demo: $(MADE)/extension ## build the package and watch it work
 ifneq ($(TEST_PATH)$(filter-out --quiet --no-header,$(PYTEST_ARGS)),)
 test: test-python
 else
-test: lint types size test-rust test-python test-litellm
+test: lint types size test-rust test-python test-litellm test-clients
 endif
 test: ## run every check and test; only the Python tests named by TEST_PATH= or PYTEST_ARGS= if given
 
@@ -71,6 +72,10 @@ test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
 # In an environment of its own: litellm asks for an older openai than the one the others are tested with.
 test-litellm: $(LITELLM_VENV)/made/litellm $(MADE)/extension ## run the tests of the litellm adapter, and of OpenAI's with its SDK
 	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_backend_litellm.py tests/test_backend_openai.py tests/test_probes.py
+
+# In an environment of its own too: frameworks choose the SDKs that they ask for.
+test-clients: $(CLIENTS_VENV)/made/clients $(MADE)/extension ## run frameworks for models against the gateway
+	PYTHONPATH=python $(CLIENTS_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_gateway_clients.py
 
 lint: lint-python lint-rust ## look for faults of style and likely mistakes
 
@@ -122,7 +127,7 @@ fmt: $(MADE)/dev | need-cargo ## rewrite the sources in the house format
 	cargo fmt
 
 clean: ## remove everything that was built
-	rm -rf target dist $(VENV) $(BENCH_VENV) $(CASCADES_VENV) $(LITELLM_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf target dist $(VENV) $(BENCH_VENV) $(CASCADES_VENV) $(LITELLM_VENV) $(CLIENTS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -f python/fastcascade/_core.*.so
 	find python tests benches tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -181,3 +186,9 @@ $(LITELLM_VENV)/made/litellm: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
 	$(LITELLM_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
 	$(LITELLM_VENV)/bin/python $(PIP_INSTALL) --group litellm
 	mkdir -p $(LITELLM_VENV)/made && touch $@
+
+$(CLIENTS_VENV)/made/clients: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
+	"$(PYTHON)" -m venv --clear $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
+	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --group clients
+	mkdir -p $(CLIENTS_VENV)/made && touch $@

@@ -8,8 +8,9 @@ import httpx2
 from openai import OpenAI
 
 from fastcascade.answers import Answer
+from fastcascade.errors import WireError
 from fastcascade.messages import Delta, Reply, Request
-from fastcascade.wire.format import Asked, Format, WireError
+from fastcascade.wire.format import Asked, Format
 
 __all__ = ["Playing", "asked", "events", "stream_of"]
 

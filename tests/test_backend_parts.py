@@ -205,7 +205,7 @@ def test_dead_loops_are_forgotten() -> None:
     for _ in range(5):
         asyncio.run(use())
     gc.collect()
-    assert sum(isinstance(each, Bound) for each in gc.get_objects()) <= 1
+    assert sum(type(each) is Bound for each in gc.get_objects()) <= 1
 
 
 def test_no_loop_no_client() -> None:

@@ -356,7 +356,19 @@ def test_whatever_code_can_say_a_file_can() -> None:
 
 def test_an_endpoints_settings_are_a_gateways() -> None:
     """What an endpoint and an observer take is said in [gateway], or is the gateway's own to give."""
-    given = {"models", "default", "on_done", "clock", "formats", "settings", "folder", "draw", "more", "heartbeat"}
+    given = {
+        "models",
+        "default",
+        "on_done",
+        "clock",
+        "formats",
+        "settings",
+        "folder",
+        "draw",
+        "more",
+        "heartbeat",
+        "named",
+    }
     for target in (Endpoint, Observing):
         names = set(inspect.signature(target).parameters)
         assert names <= given | {each.name for each in fields(Settings)}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fastcascade import Budget, Cascade, ConfigError, Hedge, Instance, Pool, Price, Reply, Request, Tier, Usage
 from fastcascade.backends.function import Function
+from fastcascade.errors import WireError
 from fastcascade.fallbacks.stale import Stale
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.testing import Cut, Fault, ScriptedBackend, Stall
@@ -19,7 +20,6 @@ from fastcascade.wire import endpoint_body
 from fastcascade.wire.chat import CHAT
 from fastcascade.wire.endpoint import Caller, Done, Endpoint, Response
 from fastcascade.wire.endpoint_fields import fields_of
-from fastcascade.wire.format import WireError
 
 ASKED: Mapping[str, Any] = {"model": "m", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
 MINE: Mapping[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -33,11 +33,13 @@ from fastcascade import (
     Router,
     StoreError,
     Tier,
+    WireError,
     errors,
 )
 from fastcascade.fallbacks import Review
 from fastcascade.stores.sqlite import SQLiteReviews
 from fastcascade.testing import Cut, Fault, ScriptedBackend
+from fastcascade.wire.chat import CHAT
 from memory_reviews import MemoryReviews
 
 
@@ -124,6 +126,7 @@ RAISED: list[tuple[type[FastcascadeError], Any]] = [
     (PatternError, lambda: Router({re.compile("a(?=b)"): 1})),
     (RouteConflict, lambda: Router([Route("/a", 1), Route("/a", 2)])),
     (RouteError, lambda: Router({"/{": 1})),
+    (WireError, lambda: CHAT.read({"model": 1}, {})),
     (BackendError, lambda: asyncio.run(SILENT.complete(Request.of("q")))),
     (NoAnswer, lambda: Cascade(Tier(SILENT), prices=PriceSheet(source=None), last_resort=None).run_sync("q")),
     (IncompleteAnswer, lambda: asyncio.run(read())),

@@ -12,6 +12,7 @@ from fastcascade import Cascade, ConfigError, Tier
 from fastcascade.backends import Function
 from fastcascade.entry import Instance, Pool
 from fastcascade.gateway.health import report
+from fastcascade.gateway.limits import length_of
 from fastcascade.gateway.metrics import Board, Metrics, exposition
 from fastcascade.gateway.settings import Kept, Limits, Settings
 from fastcascade.wire.endpoint import Caller, Done, Response
@@ -69,6 +70,30 @@ class Gate:
 
     def leave(self, caller: Caller, done: Done | None, /) -> None:
         self.left.append((caller, done))
+
+
+def test_a_query_and_headers_sent_twice_reach_the_endpoint_whole() -> None:
+    """The query stands behind the path, what comes twice is a list, and of a credential the last one counts."""
+
+    class Told:
+        async def handle(
+            self, method: str, path: str, headers: Mapping[str, str], body: bytes, caller: Caller
+        ) -> Response:
+            told = [method, path, headers["anthropic-beta"], caller.name]
+            return Response(200, [("content-type", "application/json")], json.dumps(told).encode())
+
+    async def main() -> None:
+        async with serving(held(Held()), gate=Gate()) as there:
+            there.gateway.endpoint = Told()  # type: ignore[assignment]
+            head = f"POST {MESSAGES}?beta=true HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\nconnection: close\r\n"
+            twice = "anthropic-beta: one\r\nanthropic-beta: two\r\nx-api-key: ann\r\nx-api-key: bob\r\n\r\n{}"
+            reader, writer = await asyncio.open_connection("127.0.0.1", there.port)
+            writer.write((head + twice).encode())
+            found = await reader.read()
+            writer.close()
+            assert b'["POST", "/v1/messages?beta=true", "one, two", "bob"]' in found
+
+    run(main)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -328,6 +353,30 @@ def test_what_was_drawn_by_chance_is_kept_only_if_wanted(temperature: float, eve
     run(main)
 
 
+def test_who_may_ask_for_less_than_before_is_not_given_what_was_kept() -> None:
+    """Once a key's models were taken from it, it is no longer answered from the cache for these."""
+
+    async def main() -> None:
+        calls: list[str] = []
+
+        class Lessening(Gate):
+            models: frozenset[str] | None = None
+
+            def enter(self, headers: Mapping[str, str], path: str, body_length: int, /) -> Caller | Response:
+                return Caller(name="ann", models=self.models)
+
+        gate = Lessening()
+        async with serving(counting(calls), gate=gate, cache=Kept(every=True)) as there:
+            body = json.dumps({"model": "cascade", "messages": [{"role": "user", "content": "hi"}]}).encode()
+            statuses = []
+            for models in (None, frozenset({"cascade"}), frozenset({"cascade"}), frozenset({"other"})):
+                gate.models = models
+                statuses.append((await there.client().post(CHAT, body)).status)
+            assert (statuses, len(calls)) == ([200, 200, 200, 404], 2)
+
+    run(main)
+
+
 def test_what_falls_short_is_not_kept() -> None:
     """An answer that was made beforehand, since nobody could be asked, is asked for anew the next time."""
 
@@ -524,6 +573,12 @@ def test_http_2_is_spoken() -> None:
             await client.close()
 
     run(main)
+
+
+def test_a_body_has_the_length_that_it_is_framed_with() -> None:
+    """A length beside chunks is not believed, and HTTP/2 needs none."""
+    assert length_of({"content-length": "5", "transfer-encoding": "chunked"}) == -1
+    assert [length_of({}), length_of({}, framed=True), length_of({"content-length": "7"}, framed=True)] == [0, -1, 7]
 
 
 def test_expect_100_continue_is_honored() -> None:

@@ -177,6 +177,40 @@ def test_a_broken_file_leaves_the_old_keys(tmp_path: Path, heard: list[Notice]) 
     assert found.name == "cd"
 
 
+def test_what_could_not_be_read_is_read_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[Notice]
+) -> None:
+    """A change that could not be read, for want of descriptors or of rights, is seen when that is over; told once."""
+    file = KeyFile(tmp_path / "keys.json")
+    _, secret = file.create("ci")
+    keys = Keys(file)
+    file.revoke("ci")
+
+    def short(_file: KeyFile) -> list[KeyRecord]:
+        raise ConfigError("too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KeyFile, "read", short)
+        assert [keys.look(), keys.look()] == [False, False]
+    assert len(heard) == 1
+    assert keys.look()
+    found = keys.listed.find(secret)
+    assert found is not None
+    assert found.revoked is not None
+    assert not keys.look()
+
+
+def test_a_change_keeps_who_may_read(tmp_path: Path) -> None:
+    """Rights that the operator gave the file, to the gateway's group such as it is, are those of the next one."""
+    file = KeyFile(tmp_path / "keys.json")
+    file.create("ci")
+    seen = file.stamp()
+    file.path.chmod(0o640)
+    assert file.stamp() != seen
+    file.create("cd")
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o640
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"keys": 1}', '{"keys": [1]}', "[" * 100_000, '{"keys": [{"id": "a"}]}'])
 def test_what_is_no_file_of_keys_is_refused(tmp_path: Path, text: str) -> None:
     """A file that is none of keys is refused by name, and is not written over."""

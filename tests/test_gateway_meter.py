@@ -307,6 +307,43 @@ def test_an_account_that_is_off(tmp_path: Path, heard: list[Notice]) -> None:
     assert {each.kind for each in heard} == {"store off"}
 
 
+def test_an_account_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
+    """What is used once the file is gone, or another, is in the file that is there; others hear of it."""
+    path = tmp_path / "used.db"
+    first, second = (Meter(SQLiteAccount(path), now=lambda: NOW) for _ in range(2))
+    for meter in (first, second):
+        meter.exchange()
+    for turn in range(3):
+        first.leave(HARD, held(first.enter(HARD)), 0.1)
+        first.exchange()
+        second.exchange()
+        if turn == 1:
+            for each in tmp_path.iterdir():
+                each.unlink()
+    assert second.spent("hard")[0].nanos == first.spent("hard")[0].nanos == nanos(0.1)
+    third = Meter(SQLiteAccount(path), now=lambda: NOW)
+    third.exchange()
+    assert third.spent("hard")[0].nanos == nanos(0.1)
+    for meter in (first, second, third):
+        meter.close()
+
+
+def test_a_clock_that_leapt_is_followed_back(tmp_path: Path) -> None:
+    """Who is set back by a little keeps to the later day; who was years ahead counts by the true day again."""
+    at = [NOW]
+    meter = Meter(SQLiteAccount(tmp_path / "used.db"), now=lambda: at[0])
+    days = []
+    for now in (NOW, NOW + DAY, NOW, NOW + 900 * DAY, NOW):
+        at[0] = now
+        meter.exchange()
+        meter.leave(HARD, held(meter.enter(HARD)), 0.01)
+        days.append(meter._periods.day)  # noqa: SLF001 - nothing else tells
+    meter.close()
+    first, second, _, far, last = days
+    assert days[2] == second
+    assert far > second > first == last
+
+
 def test_a_file_that_is_none(tmp_path: Path, heard: list[Notice]) -> None:
     """A file that is no account is named, and left as it is."""
     path = tmp_path / "used.db"

@@ -15,7 +15,8 @@ from fastcascade.config.models import Model
 from fastcascade.errors import BackendError
 from fastcascade.fallbacks import Stale, Static
 from fastcascade.gates.check import UserCheck
-from fastcascade.gateway.observe import Named, Observing
+from fastcascade.gateway.choosing import Named
+from fastcascade.gateway.observe import Observing
 from fastcascade.gateway.observe_log import DayPurse, Log
 from fastcascade.gateway.settings import Observe, Settings
 from fastcascade.messages import Reply, Usage

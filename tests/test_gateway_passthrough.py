@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from fastcascade.errors import ConfigError
+from fastcascade.errors import ConfigError, WireError
 from fastcascade.gateway.passthrough import Passthrough
 from fastcascade.gateway.passthrough_headers import query
-from fastcascade.gateway.passthrough_usage import peek
+from fastcascade.gateway.passthrough_usage import once, peek
 from fastcascade.messages import Usage
 from fastcascade.prices import Price
 from fastcascade.wire.endpoint import Caller, Done, Response
-from fastcascade.wire.format import WireError
 from wire import anthropic as claude
 from wire import openai as gpt
 from wire.server import Fault, WireServer
@@ -293,8 +292,10 @@ REFUSED: list[tuple[dict[str, Any], bytes, int]] = [
     ({}, b'{"messages": []}', 400),
     ({}, b'{"model": 7}', 400),
     ({}, b"[" * 100_000, 400),
-    ({}, b'{"model": "cheap", "model": "dear"}', 400),
+    ({}, b'{"model": "dear", "model": "cheap"}', 400),
     ({}, b'{"model": "dear", "mod\\u0065l": "cheap"}', 400),
+    ({}, b'{"Model": "dear", "model": "cheap"}', 400),
+    ({}, b'{"\\u004dodel": "dear", "model": "cheap"}', 400),
     ({}, body_of("dear"), 404),
     ({"caller": Caller("me", models=frozenset({"other"}))}, body_of("cheap"), 404),
     ({"headers": {"x-cascade-budget-usd": "much"}}, body_of("cheap"), 400),
@@ -317,8 +318,9 @@ def test_the_model_is_read_wherever_else_the_word_stands() -> None:
     for text in ('the "model"', "caf\\u00e9", "\\u0061", '{"model": "x"}'):
         body = b'{"model": "m", "messages": ["' + text.replace('"', '\\"').encode() + b'"], "t": {"model": {}}}'
         assert peek(body).model == "m"
+        once(body)
     with pytest.raises(WireError, match="twice"):
-        peek(b'{"model": "a", "model": "a"}')
+        once(b'{"model": "a", "model": "a"}')
 
 
 def test_settings_and_what_is_shown() -> None:

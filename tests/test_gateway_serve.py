@@ -1,17 +1,22 @@
 """The gateway as processes: it begins, ends, is reloaded, loses workers, and no request is lost meanwhile."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trustme
 
-from gateways import Client, Process, chat, client_of, raw, running
+from fastcascade.gateway.silent import KNOWN, sweep
+from gateways import PATIENCE, Client, Process, chat, client_of, raw, running
 from real import until
 
 CHAT = "/v1/chat/completions"
@@ -20,12 +25,30 @@ FILE = """
 name = "{name}"
 backend = {{ function = "answers:{function}" }}
 """
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "wb") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(3)
+"""
+PATIENT = "[gateway]\nlinger = 2.0\n"
+"""Each client is to have asked once more while its worker takes leave, on a machine with much else to do too."""
 FUNCTIONS = """
 import asyncio, pathlib
 HERE = pathlib.Path(__file__).parent
 
 async def instant(request):
     return f"{VERSION} {request.text}"
+
+async def endless(request):
+    try:
+        while True:
+            yield "word " * 2000
+            await asyncio.sleep(0.001)
+    finally:
+        (HERE / "cut").touch()
 
 async def held(request):
     (HERE / "asked").touch()
@@ -36,11 +59,13 @@ async def held(request):
 ENDS = ["--port", "0", "--drain", "10"]
 
 
-def written(folder: Path, *, name: str = "small", function: str = "instant", version: int = 1) -> str:
+def written(
+    folder: Path, *, name: str = "small", function: str = "instant", version: int = 1, gateway: str = ""
+) -> str:
     """A configuration, and the functions it names."""
     (folder / "answers.py").write_text(f"VERSION = {version}\n{FUNCTIONS}", encoding="utf-8")
     file = folder / "cascade.toml"
-    file.write_text(FILE.format(name=name, function=function), encoding="utf-8")
+    file.write_text(gateway + FILE.format(name=name, function=function), encoding="utf-8")
     return str(file)
 
 
@@ -175,7 +200,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 
 def test_a_reload_loses_no_request(tmp_path: Path) -> None:
     """While clients ask without a pause, both workers are replaced, twice: each request is answered with 200."""
-    file = written(tmp_path)
+    file = written(tmp_path, gateway=PATIENT)
     with running(file, *ENDS, "--workers", "2") as (process, port):
 
         async def main() -> None:
@@ -183,7 +208,7 @@ def test_a_reload_loses_no_request(tmp_path: Path) -> None:
             asking = asyncio.ensure_future(load.run())
             before = set(process.workers())
             for turn in range(2):
-                written(tmp_path, name=f"tier{turn}", version=turn + 2)
+                written(tmp_path, name=f"tier{turn}", version=turn + 2, gateway=PATIENT)
                 process.signal(signal.SIGHUP)
                 await waited(process, "reloaded")
             enough = load.answered + 100
@@ -278,7 +303,7 @@ def test_certificates_are_renewed_without_losing_a_request(tmp_path: Path) -> No
     secure = ssl.create_default_context()
     authority.configure_trust(secure)
     options = certificates(tmp_path, authority)
-    with running(written(tmp_path), *ENDS, *options) as (process, port):
+    with running(written(tmp_path, gateway=PATIENT), *ENDS, *options) as (process, port):
         first = shown(port, secure)
 
         async def main() -> None:
@@ -326,6 +351,93 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         assert tier(port) == "small"
         run(lambda: until(lambda: len(process.workers()) == 2, "the new worker"))
         assert second in process.workers()
+
+
+def staffed(process: Process, many: int) -> None:
+    """Wait until there are so many workers."""
+    run(lambda: until(lambda: len(process.workers()) == many, f"{many} workers"))
+
+
+def test_a_reload_may_want_many_more_workers(tmp_path: Path) -> None:
+    """More workers than at the beginning, by far, are begun by a reload, and fewer again by the next."""
+    file = Path(written(tmp_path))
+    text = file.read_text(encoding="utf-8")
+    with running(str(file), *ENDS) as (process, port):
+        for many in (9, 1):
+            file.write_text(f"[gateway]\nworkers = {many}\n{text}", encoding="utf-8")
+            process.signal(signal.SIGHUP)
+            process.said("reloaded")
+            staffed(process, many)
+        assert tier(port) == "small"
+
+
+@pytest.mark.skipif(not KNOWN, reason="only Linux tells of connections")
+def test_connections_on_which_nothing_moves_are_closed(tmp_path: Path) -> None:
+    """Who says nothing, begins TLS or HTTP/2 and stops, or takes nothing of an answer, is cut off; a wait is not."""
+    file = Path(written(tmp_path, function="held"))
+    authority = trustme.CA()
+    secure = ssl.create_default_context()
+    authority.configure_trust(secure)
+    options = certificates(tmp_path, authority)
+    file.write_text(f"[gateway]\nlimits = {{ idle = 0.4 }}\n{file.read_text()}", encoding="utf-8")
+    asked = raw("POST", CHAT, chat("hi"))
+
+    async def ended(port: int, said: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        with suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+
+    async def plain(port: int) -> None:
+        async with client_of(port) as client:
+            await client.send(asked)
+            preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            for said in (b"", preface[:9], preface, preface + b"\0\0\0\4\0\0\0\0\0"):
+                await ended(port, said)
+            (tmp_path / "free").touch()
+            assert (await client.head()).status == 200
+
+    with running(str(file), *ENDS) as (_, port):
+        run(lambda: plain(port))
+    with running(str(file), *ENDS, *options) as (process, port):
+        (worker,) = process.workers()
+        run(lambda: ended(port, b""))
+        run(lambda: ended(port, b"\x16\x03\x01\x02\0\x01"))
+        assert len(list(Path(f"/proc/{worker}/fd").iterdir())) < 100
+        assert tier(port, secure) == "small"
+
+
+@pytest.mark.skipif(not KNOWN, reason="only Linux tells of connections")
+def test_looking_at_connections_leaves_other_files_alone(tmp_path: Path) -> None:
+    """A lock that this process has on a file, as a database has, is still its own; and no descriptor is left open."""
+    with (tmp_path / "held").open("wb") as file, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = listener.accept()
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        assert sweep(port, 60.0, ()) == 0
+        assert sweep(port, 0.0, {client.getsockname()[1]}) == 0
+        assert sweep(port, 0.0, ()) == 1
+        assert client.recv(1) == b""
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        client.close()
+        accepted.close()
+        taken = subprocess.run([sys.executable, "-c", LOCK, str(tmp_path / "held")], check=False)
+        assert taken.returncode == 3
+
+
+@pytest.mark.skipif(not KNOWN, reason="only Linux tells of connections")
+def test_who_reads_nothing_is_cut_off(tmp_path: Path) -> None:
+    """A stream that its client does not take is ended and counted as cancelled, and its memory is let go."""
+    file = Path(written(tmp_path, function="endless"))
+    file.write_text(f"[gateway]\nlimits = {{ idle = 0.4 }}\n{file.read_text()}", encoding="utf-8")
+    with running(str(file), *ENDS) as (_, port), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(raw("POST", CHAT, chat("hi", stream=True)))
+        run(lambda: until((tmp_path / "cut").exists, "the stream to be cut"))
 
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:

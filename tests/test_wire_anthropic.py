@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fastcascade.backends.anthropic_wire import Style, write
 from fastcascade.backends.openai_wire import Dialect, chat
-from fastcascade.errors import BackendError
+from fastcascade.errors import BackendError, WireError
 from fastcascade.messages import Image, Message, Opaque, Request, Text, Thinking, Tool, ToolCall, ToolResult
 from fastcascade.wire.anthropic import MESSAGES
-from fastcascade.wire.format import Asked, WireError
+from fastcascade.wire.format import Asked
 from test_backend_anthropic_roundtrip import MARKS, REQUESTS, VALUES, WORDS, sayable
 
 anthropic = pytest.importorskip("anthropic")

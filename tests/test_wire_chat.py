@@ -18,6 +18,7 @@ from fastcascade.answers import Answer  # noqa: E402
 from fastcascade.backends.openai_reply import Pieces  # noqa: E402
 from fastcascade.backends.openai_reply import read as read_reply  # noqa: E402
 from fastcascade.backends.openai_wire import Dialect, chat  # noqa: E402
+from fastcascade.errors import WireError  # noqa: E402
 from fastcascade.messages import (  # noqa: E402
     Delta,
     Image,
@@ -35,7 +36,7 @@ from fastcascade.messages import (  # noqa: E402
 )
 from fastcascade.wire import chat_in, chat_turns, openai_errors  # noqa: E402
 from fastcascade.wire.chat import CHAT, Chat  # noqa: E402
-from fastcascade.wire.format import Format, WireError  # noqa: E402
+from fastcascade.wire.format import Format  # noqa: E402
 from playing import Playing, asked, events, stream_of  # noqa: E402
 
 FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])

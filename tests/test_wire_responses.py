@@ -15,6 +15,7 @@ from openai.types.responses import Response, ResponseStreamEvent, response_creat
 
 from fastcascade.answers import Answer  # noqa: E402
 from fastcascade.backends.openai_wire import Dialect, chat  # noqa: E402
+from fastcascade.errors import WireError  # noqa: E402
 from fastcascade.messages import (  # noqa: E402
     Delta,
     Image,
@@ -30,7 +31,7 @@ from fastcascade.messages import (  # noqa: E402
     Usage,
 )
 from fastcascade.wire import responses_in  # noqa: E402
-from fastcascade.wire.format import Format, WireError  # noqa: E402
+from fastcascade.wire.format import Format  # noqa: E402
 from fastcascade.wire.responses import RESPONSES, Responses  # noqa: E402
 from playing import Playing, asked, events, stream_of  # noqa: E402
 

@@ -47,6 +47,7 @@ from fastcascade.errors import (
     RouteConflict,
     RouteError,
     StoreError,
+    WireError,
 )
 from fastcascade.routing import Route
 
@@ -159,6 +160,7 @@ __all__ = [
     "ToolResult",
     "Usage",
     "VectorSet",
+    "WireError",
     "WsgiMiddleware",
     "__version__",
     "answered_by",

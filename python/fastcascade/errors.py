@@ -8,6 +8,7 @@
     |   +-- CredentialError          a secret that cannot be put on the key ring
     +-- RequestError(ValueError)     the caller's
     |   +-- PathError                a path that is refused as it stands
+    |   +-- WireError                a body that is not in the format it claims to be in
     +-- BackendError                 a backend that has no reply to give; the cascade acts on its `failure`
     +-- StoreError                   a store that cannot be reached, is full, or holds what cannot be read
     +-- InReview                     a wrapped function's answer that a person is to give; it has the ticket
@@ -42,6 +43,7 @@ __all__ = [
     "RouteConflict",
     "RouteError",
     "StoreError",
+    "WireError",
 ]
 
 
@@ -93,6 +95,16 @@ class PathError(RequestError):
         """Keep the offset in the raw path beside the message."""
         super().__init__(message)
         self.position = position
+
+
+class WireError(RequestError):
+    """A body that cannot be read as the format it claims to be in; `where` is the path of the field at fault."""
+
+    def __init__(self, message: str, where: str = "", status: int = 400) -> None:
+        """Say what is wrong with it, and where."""
+        super().__init__(message)
+        self.where = where
+        self.code = status
 
 
 FailureKind: TypeAlias = Literal[

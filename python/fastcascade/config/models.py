@@ -4,39 +4,91 @@
     "gpt-5"             = { cascade = "chat" }               another name of a cascade
     "claude-haiku-4-5"  = { passthrough = "anthropic", api_key = "env:ANTHROPIC_API_KEY" }
 
+    "claude-*"          = { passthrough = "anthropic", api_key = "env:ANTHROPIC_API_KEY" }
+
 What is passed through goes to that backend alone, with no gate and nothing behind it. Beside the kind stand the
 settings of the backend; the model is that of the name unless it is given.
+
+A client that speaks as the backend does has its bytes passed on as they are: Messages by "anthropic", chat completions
+and responses by "openai", either by "direct". What the other kind of client asks is translated, as for a cascade. A
+name with a star is for all that begin so, the longest first, and only for what can be passed on as it is.
 """
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.backends.backend import Backend
 from fastcascade.cascade import Cascade
 from fastcascade.config.building import BAD
 from fastcascade.config.document import Node
-from fastcascade.config.families import FAMILIES
+from fastcascade.config.families import FAMILIES, squashed
 from fastcascade.config.reader import Reader
-from fastcascade.config.references import FUNCTION
+from fastcascade.config.references import FUNCTION, is_secret
 from fastcascade.config.settings import settings_of
 from fastcascade.messages import Budget
 from fastcascade.prices import Price, PriceSheet
 from fastcascade.tiers import Tier
 
-__all__ = ["Model", "model_of"]
+if TYPE_CHECKING:
+    from fastcascade.backends.direct import WireName
+
+__all__ = ["STAR", "Model", "Raw", "model_of"]
 
 WAYS: Final = ("tier", "cascade", "passthrough")
 UNBOUND: Final = Budget(deadline=None)
+STAR: Final = "*"
+PASSED: Final = ("base_url", "api_key", "headers", "timeout", "connections", "ca", "organization")
+"""Settings of a backend that are about the way to it; the others are about how a request is written."""
+PROOFS: Final = frozenset({"authorization", "x-api-key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """How bytes reach a provider as they are.
+
+    Args:
+        name: what it is called in records; that of the tier that translates.
+        wire: how the provider speaks.
+        base_url: where it is.
+        api_key: the key there; empty is none.
+        headers: sent with every request.
+        timeout: in seconds, for each read; None is the usual.
+        connections: how many at once; None is the usual.
+        ca: a file of certificates to trust in place of the system's.
+        price: what its models cost, else `prices` are asked.
+        prices: a price sheet.
+    """
+
+    name: str
+    wire: "WireName"
+    base_url: str
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
+    connections: int | None = None
+    ca: Path | None = None
+    price: Price | None = None
+    prices: PriceSheet | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a name stands for: a cascade, maybe one tier of it alone; or a cascade of its own, which passes through."""
+    """What a name stands for: a cascade, maybe one tier of it alone; or what is passed through.
+
+    Args:
+        cascade: by its name; empty where it is passed through.
+        tier: of that cascade, and no other.
+        through: a cascade of its own, which translates; None for a name with a star.
+        raw: how bytes are passed on as they are, where they can be.
+    """
 
     cascade: str = ""
     tier: str = ""
     through: Cascade | None = None
+    raw: Raw | None = None
 
 
 def model_of(node: Node, cascades: Mapping[str, Any], prices: PriceSheet | None, reader: Reader) -> Any:
@@ -51,6 +103,8 @@ def model_of(node: Node, cascades: Mapping[str, Any], prices: PriceSheet | None,
         for key in [] if ways else node.keys:
             reader.stray(node[key], [*WAYS])
         return BAD if node.value and not ways else reader.mistake(node, f"needs one of: {', '.join(WAYS)}")
+    if STAR in name and (ways != ["passthrough"] or name.index(STAR) != len(name) - 1):
+        return reader.mistake(node, "a star stands at the end of a name, and for what is passed through")
     if ways == ["passthrough"]:
         return _through(node, name, prices, reader)
     for key in node.keys:
@@ -93,4 +147,39 @@ def _through(node: Node, name: str, prices: PriceSheet | None, reader: Reader) -
     if backend is BAD or cost is BAD:
         return BAD
     tier = Tier(backend, name=name.replace("/", ":"), price=cost)
-    return Model(through=Cascade(tier, budget=UNBOUND, prices=prices, refusals="accept", last_resort=None))
+    found = {} if target is None else {key: own[key].hint for key in PASSED if key in own and key in table}
+    given = {key: reader.read(node[key], hint, secret=is_secret(key)) for key, hint in found.items()}
+    raw = None
+    if "client" not in table and table.get("model") == name:
+        raw = _raw(tier, backend, squashed(kind), table.get("wire"), given, prices)
+    if STAR in name:
+        told = "a name with a star is for anthropic, openai or direct, with a key or a base_url, and no model or client"
+        return Model(raw=raw) if raw is not None else reader.mistake(node, told)
+    return Model(
+        through=Cascade(tier, budget=UNBOUND, prices=prices, refusals="accept", last_resort=None),
+        raw=raw,
+    )
+
+
+def _raw(
+    tier: Tier, backend: Any, kind: str, wire: Any, given: Mapping[str, Any], prices: PriceSheet | None
+) -> Raw | None:
+    """How the bytes get there; None where this kind cannot be asked so, or finds its credentials some other way."""
+    from fastcascade.backends.direct import KEYS  # noqa: PLC0415 - sockets, for those who pass something through
+
+    if kind != "direct":
+        wire = kind
+    if wire not in KEYS:
+        return None
+    headers = {name.lower(): value for name, value in (given.get("headers") or {}).items()}
+    if organization := given.get("organization"):
+        headers.setdefault("openai-organization", organization)
+    key, url = given.get("api_key") or "", given.get("base_url")
+    if not key and (kind == "anthropic" or not url):  # as the backend itself looks for it
+        key = next((found for name in KEYS[wire] if (found := os.environ.get(name))), "")
+    if not key and not url and PROOFS.isdisjoint(headers):
+        return None
+    return Raw(
+        tier.name, wire, backend.provider, key, headers, given.get("timeout"), given.get("connections"),
+        given.get("ca"), tier.price or getattr(backend, "price", None), prices,
+    )  # fmt: skip

@@ -5,7 +5,7 @@
     requests_log.py                          the access log
     settings.py loading.py tls.py            what it is told
     serve.py staff.py worker.py              the supervisor, its workers, and one of them
-    listening.py watched.py                  the socket; files that change
+    listening.py silent.py watched.py        the socket; connections nobody uses; files that change
 
 It needs the extra `gateway`, and is loaded by `fastcascade serve` alone.
 """

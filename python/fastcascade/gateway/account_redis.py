@@ -29,10 +29,12 @@ if #ARGV > 4 and tonumber(redis.call('GET', KEYS[2]) or '-1') < tonumber(ARGV[1]
   end
   redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3])
 end
+local since = tonumber(ARGV[2])
+if since > turn then since = 0 end  -- it was emptied, and counts anew
 local found = {}
 for spot = 3, #KEYS, 2 do
   local changed = {}
-  for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[spot + 1], '(' .. ARGV[2], '+inf')) do
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[spot + 1], '(' .. since, '+inf')) do
     table.insert(changed, {key, redis.call('HMGET', KEYS[spot], key .. ':0', key .. ':1', key .. ':2', key .. ':3')})
   end
   table.insert(found, changed)

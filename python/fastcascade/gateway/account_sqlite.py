@@ -49,6 +49,7 @@ class SQLiteAccount:
         self._busy = busy
         self._sender = secrets.token_hex(8)
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         """Show where it is."""
@@ -59,7 +60,7 @@ class SQLiteAccount:
     ) -> Read:
         """See `Account`."""
         try:
-            db = self._db = self._db or connection(self.path, MARK, MIGRATIONS, busy=self._busy, most=None)
+            db = self._opened()
             db.execute("BEGIN IMMEDIATE" if used else "BEGIN")
             try:
                 if used:
@@ -73,6 +74,15 @@ class SQLiteAccount:
             self.close()
             raise refusal(error, self.path, self._busy) from None
         return read
+
+    def _opened(self) -> sqlite3.Connection:
+        """The file, opened anew where another has taken its place: what is written to one that is gone is lost."""
+        if self._db is not None and _which(self.path) != self._file:
+            self.close()
+        if self._db is None:
+            self._db = connection(self.path, MARK, MIGRATIONS, busy=self._busy, most=None)
+            self._file = _which(self.path)
+        return self._db
 
     def _add(
         self, db: sqlite3.Connection, batch: int, used: Mapping[tuple[str, str], Used], periods: tuple[str, ...]
@@ -93,6 +103,16 @@ class SQLiteAccount:
             db.close()
 
 
+def _which(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _read(db: sqlite3.Connection, periods: tuple[str, ...], mark: int) -> Read:
+    turn = int(db.execute("SELECT changed FROM turn").fetchone()[0])
+    mark = mark if mark <= turn else 0  # it is another file, which counts from its own beginning
     totals = {(period, key): Used(*numbers) for period in periods for key, *numbers in db.execute(READ, (period, mark))}
-    return Read(totals, int(db.execute("SELECT changed FROM turn").fetchone()[0]))
+    return Read(totals, turn)

@@ -9,7 +9,7 @@ that are kept and asks the endpoint, `_streamed` passes pieces on. Whatever ends
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastcascade.gateway import requests_log
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Gatekeeper", "Gateway", "heard"]
 
 CLOSE: Final = ("connection", "close")
+ONCE: Final = frozenset(
+    {"api-key", "authorization", "content-length", "content-type", "host", "x-api-key", "x-request-id"}
+)
+"""Headers that are no lists: of several the last counts."""
 COUNTED: Final = frozenset(
     {"/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/v1/models"}
 )
@@ -131,12 +135,13 @@ class Gateway:
 
     async def _worked(self, scope: Any, proto: Any, path: str) -> None:
         work = Work(proto, path, self._clock())
+        work.peer = scope.client
         self.watch.all.add(work)
-        headers = dict(scope.headers.items())
+        headers = _joined(scope.headers.items())
         response: Response | None = None
         tier = via = ""
         try:
-            response, tier, via = await self._answered(work, scope.method, headers)
+            response, tier, via = await self._answered(work, scope, headers)
             if told := getattr(work.caller, "told", ()):  # how much of its limits is left
                 response.headers = [*response.headers, *told]
             if self.draining and scope.http_version[0] == "1":
@@ -155,10 +160,10 @@ class Gateway:
             self.watch.leave(work)
             self._counted(work, scope.method, response, tier, via)
 
-    async def _answered(self, work: Work, method: str, headers: dict[str, str]) -> tuple[Response, str, str]:
+    async def _answered(self, work: Work, scope: Any, headers: dict[str, str]) -> tuple[Response, str, str]:
         """The answer, with its tier and its way where no cascade tells of it."""
-        path, limits = work.path, self.settings.limits
-        length = length_of(headers) if method in METHODS else 0
+        path, limits, method = work.path, self.settings.limits, scope.method
+        length = length_of(headers, framed=scope.http_version[0] != "1") if method in METHODS else 0
         caller: Caller = ANYONE
         if self.gate is not None:
             entered = self.gate.enter(headers, path, length)
@@ -174,21 +179,22 @@ class Gateway:
                 message = f"the body is larger than {limits.body} bytes"
                 return refused(path, headers, 413, message, close=True), "", ""
             work.reading = False
+        asked = f"{path}?{scope.query_string}" if scope.query_string else path
         if self._replies is None or method != "POST" or "x-cascade-regenerate" in headers:
-            return await self.endpoint.handle(method, path, headers, body, caller), "", ""
-        return await self._kept(work, self._replies, headers, body, caller)
+            return await self.endpoint.handle(method, asked, headers, body, caller), "", ""
+        return await self._kept(work, self._replies, asked, headers, body, caller)
 
     async def _kept(
-        self, work: Work, replies: Replies, headers: dict[str, str], body: bytes, caller: "Caller"
+        self, work: Work, replies: Replies, asked: str, headers: dict[str, str], body: bytes, caller: "Caller"
     ) -> tuple[Response, str, str]:
-        key = replies.key(caller, work.path, headers, body)
+        key = replies.key(caller, asked, headers, body)
         found = replies.find(key, headers)
         if found is not None:
             self.metrics.hits += 1
             kept, told = found
             return Response(200, told, kept.body), kept.tier, "cache"
         self.metrics.misses += 1
-        response = await self.endpoint.handle("POST", work.path, headers, body, caller)
+        response = await self.endpoint.handle("POST", asked, headers, body, caller)
         replies.keep(key, response, work.done)
         return response, "", ""
 
@@ -265,3 +271,11 @@ def _complain(what: str, error: Exception) -> None:
 
 def _counted(path: str) -> str:
     return path if path in COUNTED else "other"
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; what comes several times is a list."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]}, {value}" if name in found and name not in ONCE else value
+    return found

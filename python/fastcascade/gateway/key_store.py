@@ -8,6 +8,7 @@ A change is written to a file beside it that then takes its place: whoever reads
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -69,7 +70,7 @@ class KeyFile:
             found = self.path.stat()
         except OSError:
             return GONE
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_ctime_ns, found.st_size, found.st_ino  # that of rights too: they may be what was in the way
 
     def create(self, name: str, **more: Any) -> tuple[KeyRecord, str]:
         """A new key, and its secret. Raises `ConfigError` where a key that works has the name."""
@@ -135,6 +136,7 @@ class KeyFile:
             handle, name = mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # its owner's alone: 0600
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as opened:
+                    self._owned(handle)
                     json.dump(said, opened, indent=1, ensure_ascii=False)
                     opened.write("\n")
                     opened.flush()
@@ -146,6 +148,15 @@ class KeyFile:
                 raise
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def _owned(self, handle: int) -> None:
+        """Give a file the rights of the one whose place it takes: who could read that, the gateway too, still can."""
+        with suppress(OSError):
+            before = self.path.stat()
+            now = os.fstat(handle)
+            if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+                os.fchown(handle, before.st_uid, before.st_gid)
+            os.fchmod(handle, stat.S_IMODE(before.st_mode))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -183,6 +194,7 @@ class Keys:
                 f"{file.path}: there are no keys: `fastcascade keys create --keys {file.path} --name NAME`"
             )
         self.listed = Listed(file.read())
+        self._warned = GONE
         self._lock = Lock()
 
     def look(self) -> bool:
@@ -191,15 +203,19 @@ class Keys:
             stamp = self._file.stamp()
             if stamp == self._seen:
                 return False
-            self._seen = stamp  # taken before reading: what changes meanwhile is seen the next time
             if stamp == GONE:
+                self._seen = stamp
                 _warn(self._file.path, "the file is gone, and the keys that were in it still work; put it back")
                 return False
             try:
                 self.listed = Listed(self._file.read())
             except ConfigError as error:
-                _warn(self._file.path, f"{error}; the keys known before still work, and no others")
+                # Not seen yet: what was in the way, such as a want of descriptors, may leave no trace when it is over.
+                if stamp != self._warned:
+                    self._warned = stamp
+                    _warn(self._file.path, f"{error}; the keys known before still work, and no others")
                 return False
+            self._seen = stamp  # taken before reading: what changes meanwhile is seen the next time
             return True
 
 

@@ -23,11 +23,13 @@ class TooLarge(Exception):
     """A body beyond its bound."""
 
 
-def length_of(headers: Mapping[str, str]) -> int:
-    """How long the body says that it is; -1 where it does not say."""
+def length_of(headers: Mapping[str, str], *, framed: bool = False) -> int:
+    """How long the body says that it is; -1 where it does not say, as it need not where frames hold it (HTTP/2)."""
+    if "transfer-encoding" in headers:
+        return -1  # a length beside it means nothing
     said = headers.get("content-length")
     if said is None:
-        return -1 if "transfer-encoding" in headers else 0
+        return -1 if framed else 0
     return int(said[:LONGEST]) if said.isdecimal() and said.isascii() else -1
 
 
@@ -52,10 +54,14 @@ def refused(
     path: str, headers: Mapping[str, str], status: int, message: str, *, retry: float | None = None, close: bool = False
 ) -> "Response":
     """An error in the words of the format that this path speaks."""
-    from fastcascade.wire.endpoint import Response  # noqa: PLC0415 - it is loaded by whoever has an endpoint
+    # Loaded by whoever has an endpoint.
+    from fastcascade.wire import endpoint_headers as heads  # noqa: PLC0415
+    from fastcascade.wire.endpoint import Response  # noqa: PLC0415
+    from fastcascade.wire.endpoint_fields import id_of  # noqa: PLC0415
 
-    body = format_of(words_for(path, headers)).error(status, message, kind=KINDS.get(status, ""))
-    told = [("content-type", "application/json")]
+    words = words_for(path, headers)
+    body = format_of(words).error(status, message, kind=KINDS.get(status, ""))
+    told = [heads.JSON, *heads.ids(words, id_of(headers))]
     if retry is not None:
         told.append(("retry-after", f"{max(1, round(retry))}"))
     if close:

@@ -10,11 +10,13 @@ from fastcascade.errors import ConfigError
 from fastcascade.gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fastcascade.cascade import Cascade
+    from fastcascade.config.models import Raw
     from fastcascade.gateway.app import Gatekeeper
-    from fastcascade.wire.endpoint import Endpoint
+    from fastcascade.gateway.passthrough import Passthrough
+    from fastcascade.wire.endpoint import Done, Endpoint
 
 __all__ = ["Service", "load", "settings_of"]
 
@@ -38,7 +40,8 @@ def settings_of(file: str | os.PathLike[str], given: "Mapping[str, Any] | None" 
 
 def load(file: str | os.PathLike[str], settings: Settings) -> Service:
     """Build it all. Raises `ConfigError` with all that is wrong with the file."""
-    from fastcascade.gateway.observe import Named, Observing  # noqa: PLC0415 - asyncio, which settings do not need
+    from fastcascade.gateway.choosing import Choosing, Named  # noqa: PLC0415 - asyncio, which settings do not need
+    from fastcascade.gateway.observe import Observing  # noqa: PLC0415 - as above
     from fastcascade.gateway.work import heard  # noqa: PLC0415 - as above
     from fastcascade.wire.endpoint import Endpoint  # noqa: PLC0415 - as above
 
@@ -46,15 +49,39 @@ def load(file: str | os.PathLike[str], settings: Settings) -> Service:
     gate = _gate(settings, folder)
     settings.check_open(guarded=gate is not None)
     _known_models(settings, {*whole.cascades, *whole.models})
+    raws = {name: _raw(name, each.raw, heard) for name, each in whole.models.items() if each.raw is not None}
+    named = Named(whole.cascades, whole.default, whole.models, raws) if whole.models else None
     endpoint: Endpoint
     if settings.observes:
-        endpoint = Observing(whole.cascades, settings, folder, default=whole.default, on_done=heard)
+        endpoint = Observing(whole.cascades, settings, folder, default=whole.default, on_done=heard, named=named)
+    elif raws:
+        endpoint = Choosing(whole.cascades, named=named, default=whole.default, on_done=heard)
     else:
         endpoint = Endpoint(whole.cascades, default=whole.default, on_done=heard)
-    if whole.models:
-        endpoint.models = Named(whole.cascades, whole.default, whole.models)
+        endpoint.models = named or endpoint.models
     through = {name: each.through for name, each in whole.models.items() if each.through is not None}
     return Service(endpoint, {**whole.cascades, **through}, gate)
+
+
+def _raw(name: str, told: "Raw", on_done: "Callable[[Done], object]") -> "Passthrough":
+    """What passes bytes on as they are."""
+    from fastcascade.gateway.passthrough import Passthrough  # noqa: PLC0415 - asyncio, which settings do not need
+
+    bounds = {key: value for key in ("timeout", "connections", "ca") if (value := getattr(told, key)) is not None}
+    try:
+        return Passthrough(
+            told.base_url,
+            told.api_key or None,
+            told.wire,
+            name=told.name,
+            price=told.price,
+            prices=told.prices,
+            headers=told.headers,
+            on_done=on_done,
+            **bounds,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"gateway.models.{name}: {error}") from None
 
 
 def _gate(settings: Settings, folder: Path) -> "Gatekeeper | None":

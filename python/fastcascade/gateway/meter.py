@@ -29,6 +29,9 @@ FIRST: Final = nanos(0.01)
 WEIGHT: Final = 8
 """Of so many of a key's last requests, about, the cost of the next is estimated."""
 
+LEAP: Final = 2 * 86_400.0
+"""Seconds: a clock that was so far ahead was wrong, and who kept to its day would not count anew for as long."""
+
 WhenOff: TypeAlias = Literal["closed", "open"]
 
 
@@ -162,9 +165,8 @@ class Meter:
         return None
 
     def _money(self, key: str, now: float) -> Money:
-        """What is known of a key, in the day and month of now. A clock that is set back keeps to the later day."""
-        if now >= self._periods.day_ends:
-            self._periods = periods_at(now)
+        """What is known of a key, in the day and month of now."""
+        self._turn_to(now)
         money = self._keys.get(key)
         if money is None:
             money = self._keys[key] = Money()
@@ -173,6 +175,12 @@ class Meter:
             money.period = (today.day, today.month)
             money.day, money.month = self._known(today.day, key), self._known(today.month, key)
         return money
+
+    def _turn_to(self, now: float) -> None:
+        """Go on to the day of now. A clock that is set back keeps to the later day, unless that was a leap."""
+        ends = self._periods.day_ends
+        if now >= ends or now < ends - LEAP:
+            self._periods = periods_at(now)
 
     def _known(self, period: str, key: str) -> int:
         """What everybody has spent, as far as it is known: what was read, and what is still to be written."""
@@ -192,8 +200,7 @@ class Meter:
 
     def _once(self) -> None:
         with self._lock:
-            if self._now() >= self._periods.day_ends:
-                self._periods = periods_at(self._now())
+            self._turn_to(self._now())
             periods = (self._periods.day, self._periods.month)
             if not self._sending:  # else it goes out once more as it was, under its own number
                 self._sending, self._pending = self._pending, {}

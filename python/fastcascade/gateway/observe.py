@@ -9,6 +9,10 @@ That is bounded in share, in number at once and in money a day. Nothing that goe
 nothing is lost in silence: `counts` says what became of each.
 
 What is asked for by tier, or is passed through, is as it is in either mode.
+
+"As it came" is not byte by byte, as it is for what is passed through: the client asks for a cascade's name and not for
+the last tier's model, and what that answers must be read to be looked at. So a request is read and written again, in
+the words of the last tier; what those cannot carry is named in `x-cascade-not-carried`.
 """
 
 import asyncio
@@ -23,18 +27,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastcascade.cascade import Cascade
-from fastcascade.config.models import Model
 from fastcascade.errors import ConfigError
+from fastcascade.gateway.choosing import Choosing
 from fastcascade.gateway.observe_log import DayPurse, Log
 from fastcascade.gateway.observe_look import forwarding, look
 from fastcascade.gateway.settings import Mode, Settings
 from fastcascade.messages import Request
-from fastcascade.wire.endpoint import Caller, Done, Endpoint
-from fastcascade.wire.endpoint_models import Choice, Models
+from fastcascade.wire.endpoint import Caller, Done
+from fastcascade.wire.endpoint_models import Choice
 from fastcascade.wire.endpoint_paths import Words
-from fastcascade.wire.format import Asked, WireError
+from fastcascade.wire.format import Asked
 
-__all__ = ["Forwarded", "Named", "Observing"]
+__all__ = ["Forwarded", "Observing"]
 
 KEPT: Final = ("drawn", "busy", "budget", "unanswered", "looked", "failed", "cancelled", "unwritten")
 """What may become of a request that was observed: not drawn; not looked at, since all places were taken or the money of
@@ -42,35 +46,6 @@ the day was; not answered; looked at; looked at in vain; given up at the end of 
 SCALE: Final = 2.0**64
 
 log: Final = logging.getLogger("fastcascade")
-
-
-class Named(Models):
-    """Cascades by name, and other names for them, for their tiers, and for what is passed through."""
-
-    def __init__(self, models: Mapping[str, Cascade], default: str, others: Mapping[str, Model]) -> None:
-        """Keep them apart, so that one who may use a name need not be allowed what it stands for."""
-        super().__init__(models, default)
-        self.others = dict(others)
-
-    def choose(self, model: str, caller: Caller) -> Choice:
-        """As for any; other names come first. Raises `WireError`."""
-        other = self.others.get(model)
-        if other is None:
-            return super().choose(model, caller)
-        if not (caller.may(model, "") or (other.through is None and caller.may(other.cascade, other.tier))):
-            msg = f"the model {model!r} does not exist, or you may not use it"
-            raise WireError(msg, "model", 404)
-        if other.through is not None:
-            return Choice(model, other.through, other.through.tiers[0].name)
-        return Choice(other.cascade, self.cascades[other.cascade], other.tier)
-
-    def names(self, caller: Caller) -> list[str]:
-        """Those of cascades and tiers, then the others."""
-        known = super().names(caller)
-        for name, other in self.others.items():
-            if caller.may(name, "") or (other.through is None and caller.may(other.cascade, other.tier)):
-                known.append(name)
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +57,7 @@ class Forwarded(Asked):
     tier: str = ""
 
 
-class Observing(Endpoint):
+class Observing(Choosing):
     """An endpoint of which some requests are observed.
 
     Args:
@@ -90,7 +65,7 @@ class Observing(Endpoint):
         settings: the mode, and how to observe.
         folder: where the log is by default.
         draw: gives numbers from 0 up to 1; for tests.
-        more: what `Endpoint` takes.
+        more: what `Choosing` takes.
     """
 
     def __init__(
@@ -124,11 +99,12 @@ class Observing(Endpoint):
         self._looks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """Give up what is still looked at."""
+        """Give up what is still looked at, and close what is passed through."""
         looks = tuple(self._looks)
         for each in looks:
             each.cancel()
         await asyncio.gather(*looks, return_exceptions=True)
+        await super().aclose()
 
     # What is forwarded.
 

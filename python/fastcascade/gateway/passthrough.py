@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastcascade.backends.clients import PerLoop
 from fastcascade.backends.direct import HOMES, WireName, key_of, origin_tls
@@ -20,27 +20,31 @@ from fastcascade.backends.direct_links import Exchange, Links, Origin
 from fastcascade.backends.direct_parse import LinkError
 from fastcascade.backends.failures import scrub
 from fastcascade.backends.openai_client import checked_url
-from fastcascade.errors import ConfigError, FastcascadeError
+from fastcascade.errors import ConfigError, FastcascadeError, WireError
+from fastcascade.fallbacks.static_wire import VISIBLE
 from fastcascade.gateway.passthrough_account import Account, Record
-from fastcascade.gateway.passthrough_headers import back, onward, query
+from fastcascade.gateway.passthrough_headers import back, onward, proofs, query
 from fastcascade.gateway.passthrough_pieces import Pieces
-from fastcascade.gateway.passthrough_usage import Peeked, Reading, peek
-from fastcascade.wire.endpoint_fields import id_of
+from fastcascade.gateway.passthrough_usage import Peeked, Reading, once, peek
+from fastcascade.wire.endpoint_fields import MARK, id_of
 from fastcascade.wire.endpoint_models import ANYONE, Caller
 from fastcascade.wire.endpoint_paths import Words, format_of
 from fastcascade.wire.endpoint_refusal import Refusal, refusal_of
 from fastcascade.wire.endpoint_turn import Done, Response, refused
-from fastcascade.wire.format import WireError
 
 if TYPE_CHECKING:
     from fastcascade.prices import Price, PriceSheet
 
-__all__ = ["Passthrough"]
+__all__ = ["PATHS", "Passthrough", "bare"]
 
 PATHS: Final[Mapping[WireName, Mapping[str, Words]]] = {
-    "anthropic": {"/v1/messages": "anthropic", "/v1/messages/count_tokens": "anthropic"},
-    "openai": {"/v1/chat/completions": "chat", "/v1/responses": "responses"},
+    "anthropic": {"/messages": "anthropic", "/messages/count_tokens": "anthropic"},
+    "openai": {"/chat/completions": "chat", "/responses": "responses"},
 }
+"""What is passed on, without `/v1`; what is paid for is all but the counting of tokens."""
+FREE: Final = "/messages/count_tokens"
+LONGEST: Final = 1_000
+"""Characters of its name that are told in a header."""
 OURS: Final = frozenset({401, 402, 403, 407})
 """Statuses of a provider that are about the gateway's own account, and not about whoever asks."""
 BROKEN: Final[Mapping[str, tuple[int, str]]] = {
@@ -62,6 +66,7 @@ class Passthrough:
         prices: a price sheet.
         on_done: told once of each request that was passed on, however it ended.
         credentials: headers beyond the usual that hold the caller's credentials.
+        headers: sent with every request, in the place of the caller's.
         timeout: in seconds, for each read.
         connections: how many at once.
         ca: a file of certificates to trust in place of the system's.
@@ -80,6 +85,7 @@ class Passthrough:
         prices: "PriceSheet | None" = None,
         on_done: Callable[[Done], object] | None = None,
         credentials: Collection[str] = (),
+        headers: Mapping[str, str] | None = None,
         timeout: float = 600.0,
         connections: int = 1000,
         ca: str | Path | None = None,
@@ -94,9 +100,16 @@ class Passthrough:
         self.name, self.models = name, None if models is None else frozenset(models)
         self._url = checked_url(base_url) or HOMES[wire]
         self._key = key_of(wire, api_key, base_url)
-        self._at, self._wire = urlsplit(self._url), wire
+        self._at, self.wire = urlsplit(self._url), wire
         self._paths = PATHS[wire]
         self._credentials = frozenset(each.lower() for each in credentials)
+        given = {each.lower(): value for each, value in (headers or {}).items()}
+        self._secrets = tuple({each for each in (self._key, *proofs(given)) if each})
+        self._always = {"accept-encoding": "identity"}  # so that what was used can be read, and nothing is unpacked
+        if self._key:
+            self._always["authorization"] = f"Bearer {self._key}"
+        self._always |= given
+        opening("POST", self._at.path or "/", self._at, self._always)  # what cannot be sent is found now
         self._account = Account(name, self._url, price, prices, on_done, clock)
         self._clock = clock
         tls = None if ca is None else str(ca)
@@ -120,19 +133,30 @@ class Passthrough:
         `within` is not used: a provider that is slow is the caller's own choice here.
         """
         del within
-        request_id = id_of(headers)
-        bare, _, asked = path.partition("?")
-        words = self._paths.get(bare.rstrip("/"))
+        request_id, at = id_of(headers), bare(path)
+        words = self._paths.get(at)
         if words is None or method != "POST":
-            first: Words = "anthropic" if self._wire == "anthropic" else "chat"
-            allowed = ", ".join(f"POST {each}" for each in self._paths)
+            first: Words = "anthropic" if self.wire == "anthropic" else "chat"
+            allowed = ", ".join(f"POST /v1{each}" for each in self._paths)
             refusal = Refusal(404, f"there is nothing to pass on at this path; it is for {allowed}")
             return refused(format_of(first), first, refusal, request_id)
         try:
             peeked = peek(body)
             self._check(peeked, caller)
-            record = self._account.open(peeked, headers, caller, request_id)
-            message = self._message(bare.rstrip("/"), query(asked), headers, body)
+        except FastcascadeError as error:
+            return refused(format_of(words), words, refusal_of(error, request_id), request_id)
+        return await self.forward(peeked, path, headers, body, caller)
+
+    async def forward(
+        self, peeked: Peeked, path: str, headers: Mapping[str, str], body: bytes, caller: Caller
+    ) -> Response:
+        """Pass on a request to one of its own paths, where it is known that this caller may ask for this model."""
+        request_id, at = id_of(headers), bare(path)
+        words = self._paths[at]
+        try:
+            once(body)
+            record = self._account.open(peeked, headers, caller, request_id, free=at == FREE)
+            message = self._message(at, query(path.partition("?")[2]), headers, body)
         except FastcascadeError as error:
             return refused(format_of(words), words, refusal_of(error, request_id), request_id)
         try:
@@ -152,7 +176,7 @@ class Passthrough:
 
     def __repr__(self) -> str:
         """Show where to, and no secret."""
-        return f"Passthrough({scrub(self._url, [self._key])!r}, wire={self._wire!r}, name={self.name!r})"
+        return f"Passthrough({scrub(self._url, self._secrets)!r}, wire={self.wire!r}, name={self.name!r})"
 
     def _check(self, peeked: Peeked, caller: Caller) -> None:
         model = peeked.model
@@ -163,12 +187,9 @@ class Passthrough:
 
     def _message(self, path: str, asked: str, headers: Mapping[str, str], body: bytes) -> bytes:
         root = self._at.path.rstrip("/")
-        if self._wire == "openai":
-            path = path.removeprefix("/v1")  # which its base URL has
-        sent = onward(headers, self._credentials)
-        sent["accept-encoding"] = "identity"  # so that what was used can be read, and nothing is unpacked for that
-        if self._key:
-            sent["authorization"] = f"Bearer {self._key}"
+        if self.wire == "anthropic":
+            path = f"/v1{path}"  # which the other's base URL has
+        sent = onward(headers, self._credentials) | self._always
         target = f"{root}{path}?{asked}" if asked else f"{root}{path}"
         try:
             opened = opening("POST", target, self._at, sent)
@@ -178,7 +199,10 @@ class Passthrough:
 
     async def _answer(self, exchange: Exchange, words: Words, record: Record, request_id: str) -> Response:
         status, style = exchange.status, format_of(words)
-        told = back(exchange.headers, self._key)
+        told = back(exchange.headers, self._secrets)
+        told.append((f"{MARK}tier", quote(self.name[:LONGEST], safe=VISIBLE)))
+        if not any(name == "x-request-id" for name, _ in told):
+            told.append(("x-request-id", request_id))
         if 200 <= status < 300 and exchange.header("content-type").startswith("text/event-stream"):
             return Response(status, told, pieces=Pieces(exchange, record, Reading(words), style))
         try:
@@ -197,12 +221,19 @@ class Passthrough:
             return refused(style, words, Refusal(502, message), request_id)
         if status >= 300:
             record.done(status, "bad request" if status < 500 else "no answer", None)
-            # Some repeat the key that they were given.
-            return Response(status, told, body.replace(self._key.encode(), b"[removed]") if self._key else body)
+            for secret in self._secrets:  # some repeat the key that they were given
+                body = body.replace(secret.encode(), b"[removed]")
+            return Response(status, told, body)
         reading = Reading(words)
         reading.whole(body)
         record.done(status, "", reading)
         return Response(status, told, body)
+
+
+def bare(path: str) -> str:
+    """A path as it is known here: without a query, `/v1` and a slash at the end."""
+    at = path.partition("?")[0].rstrip("/")
+    return at[3:] if at.startswith("/v1/") else at
 
 
 async def _close(links: Links) -> None:

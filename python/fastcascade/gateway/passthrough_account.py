@@ -9,7 +9,7 @@ from fastcascade.gateway.passthrough_usage import Peeked, Reading
 from fastcascade.messages import Budget, Message, Reply, Request, Text, Usage
 from fastcascade.tiers import CHARACTERS_PER_TOKEN
 from fastcascade.wire.endpoint_fields import fields_of
-from fastcascade.wire.endpoint_models import Caller
+from fastcascade.wire.endpoint_models import UNSAID, Caller
 from fastcascade.wire.endpoint_turn import Done
 from fastcascade.wire.format import Asked
 
@@ -40,12 +40,18 @@ class Account:
         self.name, self.on_done, self.clock = name, on_done, clock
         self._provider, self._price, self._prices = provider, price, prices
 
-    def open(self, peeked: Peeked, headers: Mapping[str, str], caller: Caller, request_id: str) -> "Record":
-        """Begin a record. Raises `WireError` for a header of ours that cannot be read."""
-        fields: dict[str, Any] = {**fields_of(headers, Budget()), **caller.fields, "id": request_id}
-        request = Request(UNREAD, **fields)
-        asked = Asked(request, peeked.model, {"model": peeked.model}, bool(peeked.stream))
-        return Record(self, asked, caller, peeked)
+    def open(
+        self, peeked: Peeked, headers: Mapping[str, str], caller: Caller, request_id: str, *, free: bool = False
+    ) -> "Record":
+        """Begin a record; what is `free` is told to nobody. Raises `WireError` for a header that cannot be read."""
+        fields: dict[str, Any] = fields_of(headers, Budget())
+        if caller.locked:
+            fields.update({name: UNSAID[name] for name in caller.locked})
+        if not fields.get("customer") and (caller.tenant or caller.name):
+            fields["customer"] = caller.tenant or caller.name
+        request = Request(UNREAD, **{**fields, **caller.fields, "id": request_id})
+        asked = Asked(request, peeked.model, {"model": peeked.model}, peeked.stream)
+        return Record(self, asked, caller, peeked, told=free)
 
     def cost(self, model: str, usage: Usage) -> float | None:
         """What that costs; None where it is not known."""
@@ -59,11 +65,11 @@ class Record:
 
     __slots__ = ("_account", "_asked", "_began", "_caller", "_peeked", "_told")
 
-    def __init__(self, account: Account, asked: Asked, caller: Caller, peeked: Peeked) -> None:
+    def __init__(self, account: Account, asked: Asked, caller: Caller, peeked: Peeked, *, told: bool) -> None:
         """Begin now."""
         self._account, self._asked, self._caller, self._peeked = account, asked, caller, peeked
         self._began = account.clock()
-        self._told = False
+        self._told = told
 
     def done(self, status: int, failure: str, reading: Reading | None) -> None:
         """Tell of it, once. `reading` is what was read of an answer; None where there is none."""

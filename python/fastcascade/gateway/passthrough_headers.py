@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote_plus
 
-__all__ = ["back", "onward", "query"]
+__all__ = ["back", "onward", "proofs", "query"]
 
 HOP: Final = frozenset(
     {
@@ -39,7 +39,7 @@ def onward(headers: Mapping[str, str], credentials: Collection[str]) -> dict[str
     }
 
 
-def back(headers: Iterable[tuple[str, str]], secret: str) -> list[tuple[str, str]]:
+def back(headers: Iterable[tuple[str, str]], secrets: Collection[str]) -> list[tuple[str, str]]:
     """What of a provider's headers a caller is sent."""
     headers = list(headers)
     listed = {each for name, value in headers if name == "connection" for each in _listed(value)}
@@ -51,7 +51,7 @@ def back(headers: Iterable[tuple[str, str]], secret: str) -> list[tuple[str, str
         and name not in listed
         and not name.startswith(("cf-", "x-cascade-", "proxy-"))
         and not any(word in name for word in ACCOUNT)
-        and not (secret and secret in value)
+        and not any(secret in value for secret in secrets)
     ]
 
 
@@ -60,6 +60,11 @@ def query(asked: str) -> str:
     if not asked or not asked.isascii() or not asked.isprintable() or " " in asked:
         return ""
     return "&".join(each for each in asked.split("&") if not _proves(unquote_plus(each.partition("=")[0]).lower()))
+
+
+def proofs(headers: Mapping[str, str]) -> list[str]:
+    """What of these headers must not be repeated to anyone."""
+    return [value.removeprefix("Bearer ") for name, value in headers.items() if _proves(name)]
 
 
 def _listed(value: str) -> set[str]:

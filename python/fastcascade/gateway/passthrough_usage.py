@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,54 +10,62 @@ from fastcascade.backends.anthropic_reply import read
 from fastcascade.backends.direct_json import decoded
 from fastcascade.backends.direct_sse import Events, TooLong
 from fastcascade.backends.openai_events import usage_of
-from fastcascade.errors import BackendError
+from fastcascade.errors import BackendError, WireError
 from fastcascade.messages import Usage
 from fastcascade.wire.endpoint_paths import Words
-from fastcascade.wire.format import WireError
 
-__all__ = ["Peeked", "Reading", "peek"]
+__all__ = ["Peeked", "Reading", "once", "peek"]
 
 ENDS: Final = (b"message_stop", b"response.completed", b"response.incomplete", b"response.failed")
-SPELLED: Final = re.compile(rb"\\u00[67]")
+SPELLED: Final = re.compile(rb"\\u00[4-7]")
 """A letter as an escape, which no encoder writes, and which could spell the name of a field."""
 
 
-class Peeked(msgspec.Struct, frozen=True):
+class Peeked(NamedTuple):
     """What must be known of a body: whose model, whether it streams; and how long it is."""
 
     model: str
+    stream: bool
+    size: int
+
+
+class _Look(msgspec.Struct):
+    """What is read of a body; the rest is skipped."""
+
+    model: str
     stream: bool | None = None
-    size: int = 0
 
 
-_PEEK: Final = msgspec.json.Decoder(Peeked)
+_LOOK: Final = msgspec.json.Decoder(_Look)
 
 
 def peek(body: bytes) -> Peeked:
-    """Read just that. Raises `WireError`.
-
-    A body that names two models is refused: the provider might take the one that was not checked.
-    """
+    """Read just that. Raises `WireError`."""
     try:
-        found = _PEEK.decode(body)
-        if body.count(b'"model"') != 1 or SPELLED.search(body):
-            json.loads(body, object_pairs_hook=_once)
+        found = _LOOK.decode(body)
     except (ValueError, RecursionError) as error:
-        told = str(error) if isinstance(error, msgspec.ValidationError | _TwiceError) else "it is no JSON"
-        msg = f"the body cannot be passed on: {told}"
-        raise WireError(msg) from None
-    return Peeked(found.model, found.stream, len(body))
+        raise _unfit(error) from None
+    return Peeked(found.model, bool(found.stream), len(body))
 
 
-class _TwiceError(ValueError):
-    """A field that is there twice."""
+def once(body: bytes) -> None:
+    """Refuse a body that names two models: the provider might take the one that was not looked at.
+
+    Some servers tell fields apart by their letters but not by their case.
+    """
+    if body.lower().count(b'"model"') == 1 and (b"\\u00" not in body or not SPELLED.search(body)):
+        return
+    try:
+        pairs: list[tuple[str, Any]] = json.loads(body, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise _unfit(error) from None
+    if [name.lower() for name, _ in pairs].count("model") > 1:
+        raise WireError("the body cannot be passed on: it says twice which model it is for", "model")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs) and [name for name, _ in pairs].count("model") > 1:
-        raise _TwiceError("it says twice which model it is for")
-    return made
+def _unfit(error: Exception) -> WireError:
+    told = str(error) if isinstance(error, msgspec.ValidationError) else "it is no JSON"
+    return WireError(f"the body cannot be passed on: {told}")
 
 
 class Reading:

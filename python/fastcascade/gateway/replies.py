@@ -54,6 +54,8 @@ class Replies:
     def key(self, caller: "Caller", path: str, headers: Mapping[str, str], body: bytes) -> Key:
         """What is asked, and by whom. The cache keeps a keyed digest of it alone."""
         parts: list[str | bytes] = [caller.name, caller.tenant, path, body]
+        if caller.models is not None:  # who may ask for less than before is not given what was kept before
+            parts.append(repr(sorted(caller.models)))
         if caller.fields:
             parts.append(repr(sorted(caller.fields.items(), key=lambda pair: pair[0])))
         for name in headers:

@@ -23,6 +23,7 @@ from fastcascade.errors import ConfigError
 from fastcascade.gateway import loading
 from fastcascade.gateway.listening import address_of, listen
 from fastcascade.gateway.metrics import Board
+from fastcascade.gateway.settings import MOST_WORKERS
 from fastcascade.gateway.staff import Member, Staff
 from fastcascade.gateway.watched import Watched
 
@@ -37,6 +38,9 @@ LATEST: Final = 30.0
 """Seconds until a worker that died is replaced: the first time, and at most."""
 STEADY: Final = 60.0
 """Seconds after which a death has nothing to do with those before."""
+
+PLACES: Final = 2 * MOST_WORKERS
+"""Workers at once: a reload may want any number of them, while those before still drain."""
 
 Say = Callable[[str], object]
 
@@ -65,7 +69,7 @@ class Supervisor:
         self.settings = loading.settings_of(file, options)
         self.listener = listen(self.settings.host, self.settings.port)
         self.address = address_of(self.listener, secure=self.settings.tls is not None)
-        self.staff = Staff(file, self.listener, Board(max(8, 4 * self.settings.workers)))
+        self.staff = Staff(file, self.listener, Board(PLACES))
         self._watched = Watched(file) if reload else None
         self._say = say or _said
         self._selector = selectors.DefaultSelector()
@@ -186,6 +190,9 @@ class Supervisor:
             return
         there = [each for each in self.staff.members if not each.leaving and each.instead is None]
         for _ in range(self._wanted - len(there)):
+            if not self.staff.has_room():
+                self._respawn_at = time.monotonic() + 1.0  # once some of those who drain are gone
+                break
             self._hire()
         for member in there[self._wanted :]:
             self._end(member)

@@ -24,12 +24,13 @@ _current: ContextVar["Work | None"] = ContextVar("fastcascade_gateway_work", def
 class Work:
     """One request in work."""
 
-    __slots__ = ("began", "caller", "cut", "done", "path", "proto", "reading", "stream", "task", "watcher")
+    __slots__ = ("began", "caller", "cut", "done", "path", "peer", "proto", "reading", "stream", "task", "watcher")
 
     def __init__(self, proto: Any, path: str, began: float) -> None:
         """Begin, in the task that does it."""
         self.proto = proto
         self.path = path
+        self.peer = ""  # its client's address
         self.began = began
         self.task = asyncio.current_task()
         self.reading = False

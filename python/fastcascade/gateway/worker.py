@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from fastcascade.errors import ConfigError
-from fastcascade.gateway import loading, tls
+from fastcascade.gateway import loading, silent, tls
 from fastcascade.gateway.app import Gateway
 from fastcascade.gateway.metrics import Board
 from fastcascade.gateway.settings import Settings
@@ -133,6 +133,7 @@ class _Worker:
 
     def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any]) -> None:
         self.job, self.gateway = job, gateway
+        self._port: int = job.listener.getsockname()[1]
         self.server: Any = _Server(job.listener, gateway, job.settings, secure)
         _log(job.settings)  # after the server's own: it sets up loggers
         self._ending = asyncio.Event()
@@ -146,10 +147,21 @@ class _Worker:
         self.gateway.on_start = lambda: loop.call_soon(self._started)  # right after it, the server listens
         self.job.control.setblocking(False)  # noqa: FBT003 - its name says it
         loop.add_reader(self.job.control.fileno(), self._abandoned)
+        sweeping = loop.create_task(self._sweep())
         await asyncio.wait((serving, ended), return_when=asyncio.FIRST_COMPLETED)
+        sweeping.cancel()
         if serving.done():
             raise RuntimeError("the server ended by itself")
         await self._leave(serving)
+
+    async def _sweep(self) -> None:
+        """Close connections on which nothing moves."""
+        idle, watch = self.job.settings.limits.idle, self.gateway.watch
+        while silent.KNOWN:
+            await asyncio.sleep(idle / 4)
+            at_work = {int(each.peer.rpartition(":")[2] or 0) for each in watch.all}
+            with suppress(OSError):  # such as no descriptor left to look with: the next look may have one
+                await asyncio.to_thread(silent.sweep, self._port, idle, at_work)
 
     def _started(self) -> None:
         """Say so, if it is so."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
-from fastcascade.wire.format import WireError
+from fastcascade.errors import WireError
 
 __all__ = [
     "OBJECT",

@@ -70,7 +70,6 @@ OWN: Final = frozenset(
         "mcp_servers",
         "service_tier",
         "speed",
-        "thread",
     }
 )
 """The fields that only a backend of Anthropic's has a use for."""
@@ -88,6 +87,8 @@ def read(body: Mapping[str, Any], headers: Mapping[str, str], *, counting: bool 
     model = body.get("model")
     if type(model) is not str or not model:
         wrong(("model",), REQUIRED if not model else STRING)
+    if body.get("thread") is not None:
+        wrong(("thread",), "nothing is stored here: send the whole conversation as messages")
     own: dict[str, Any] = {}
     left: list[str] = []
     max_tokens = body.get("max_tokens")

@@ -88,6 +88,8 @@ def error(status: int, told: str, *, kind: str = "", where: str = "", request_id
         told = f"{where}: {told}"
     kind = kind or ERRORS.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
     said: Json = {"type": "error", "error": {"type": kind, "message": told}}
+    if where == "thread":  # the SDK then sends the whole conversation by itself
+        said["error"]["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
     if request_id:
         said["request_id"] = request_id
     return said

@@ -24,10 +24,11 @@ from typing import Any, Final
 
 from fastcascade.backends.openai_wire import NOT_IN_A_NAME
 from fastcascade.blocks import Extra, nothing
+from fastcascade.errors import WireError
 from fastcascade.messages import Message, Request, Text, Tool
 from fastcascade.wire import openai_fields as field
 from fastcascade.wire.chat_turns import Turns
-from fastcascade.wire.format import Asked, Json, WireError
+from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.openai_fields import BY
 
 __all__ = ["EFFORTS", "answering", "carried", "read", "sampling", "schema_of", "thinking"]

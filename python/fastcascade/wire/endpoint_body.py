@@ -6,7 +6,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-from fastcascade.wire.format import Json, WireError
+from fastcascade.errors import WireError
+from fastcascade.wire.format import Json
 
 __all__ = ["read", "written"]
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
-from fastcascade.errors import RequestError
+from fastcascade.errors import RequestError, WireError
 from fastcascade.messages import Budget
-from fastcascade.wire.format import WireError
 
 __all__ = ["MARK", "fields_of", "id_of"]
 

@@ -6,11 +6,11 @@ from dataclasses import fields as fields_in
 from typing import Any, Final
 
 from fastcascade.cascade import Cascade
-from fastcascade.errors import ConfigError
+from fastcascade.errors import ConfigError, WireError
 from fastcascade.messages import Image, Request
 from fastcascade.tiers import CHARACTERS_PER_TOKEN
 from fastcascade.wire import openai_errors
-from fastcascade.wire.format import Format, Json, WireError
+from fastcascade.wire.format import Format, Json
 
 __all__ = ["ANYONE", "UNSAID", "Caller", "Choice", "Models", "described", "estimate", "listed"]
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastcascade.answers import Answer
-from fastcascade.errors import AnswerError, Failure, FailureKind, RequestError
+from fastcascade.errors import AnswerError, Failure, FailureKind, RequestError, WireError
 from fastcascade.wire.endpoint_paths import ALLOWED, Words
-from fastcascade.wire.format import WireError
 
 __all__ = ["Refusal", "hopeless", "nowhere", "refusal_of"]
 

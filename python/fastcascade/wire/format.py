@@ -5,22 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from fastcascade.answers import Answer
-from fastcascade.errors import RequestError
 from fastcascade.messages import Delta, Request
 
-__all__ = ["Asked", "Encoder", "Format", "Json", "WireError"]
+__all__ = ["Asked", "Encoder", "Format", "Json"]
 
 Json: TypeAlias = dict[str, Any]
-
-
-class WireError(RequestError):
-    """A body that cannot be read as the format it claims to be in; `where` is the path of the field at fault."""
-
-    def __init__(self, message: str, where: str = "", status: int = 400) -> None:
-        """Say what is wrong with it, and where."""
-        super().__init__(message)
-        self.where = where
-        self.code = status
 
 
 @dataclass(frozen=True, slots=True)

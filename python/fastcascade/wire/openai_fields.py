@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from fastcascade.blocks import nothing
+from fastcascade.errors import WireError
 from fastcascade.messages import Image, Tool
-from fastcascade.wire.format import Json, WireError
+from fastcascade.wire.format import Json
 
 __all__ = [
     "BY",

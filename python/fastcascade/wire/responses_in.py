@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fastcascade.blocks import nothing
+from fastcascade.errors import WireError
 from fastcascade.messages import Message, Request, Text, Tool
 from fastcascade.wire import openai_fields as field
 from fastcascade.wire.chat_in import answering, carried, sampling, schema_of, thinking
-from fastcascade.wire.format import Asked, Json, WireError
+from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.responses_turns import Items
 
 __all__ = ["read"]
