@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastcascade.cli.evaluate_drill_text import text
 from fastcascade.cli.grading import grading
 from fastcascade.cli.options import count, share
 from fastcascade.cli.report import warn
+from fastcascade.cli.sitting import sitting
 from fastcascade.errors import ConfigError
 from fastcascade.evals.exercise import PASS
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fastcascade.evals.exercise_account import Exercise
     from fastcascade.evals.graders import Grader
     from fastcascade.evals.recorder import Recorded
-    from fastcascade.evals.runs import Runs
 
 __all__ = ["add_arguments", "execute"]
 
@@ -121,7 +120,7 @@ def _asked(args: argparse.Namespace, cases: "Sequence[Case]", path: Path) -> int
     small, large = lanes_of(cascade, args.small, args.large)
     with Runs(path, make=True) as runs:
         try:
-            recorded = _recorded(args, cascade, cases, runs)
+            recorded = sitting(args, cascade, cases, runs, _grader(args, cascade))
         except KeyboardInterrupt:
             if args.run:
                 warn(f"interrupted: give --run {args.run} again to go on")
@@ -142,39 +141,6 @@ def _asked(args: argparse.Namespace, cases: "Sequence[Case]", path: Path) -> int
     settings = {"passing": args.passing, "confidence": args.confidence, "seed": args.seed}
     found = exercised(drilled, small=small, large=large, left_out=left_out, **settings)
     return max(_told(args, found, recorded), FAILED if recorded.failed else 0)
-
-
-def _recorded(args: argparse.Namespace, cascade: "Cascade", cases: "Sequence[Case]", runs: "Runs") -> "Recorded":
-    import asyncio  # noqa: PLC0415
-
-    from fastcascade.evals.progress import Progress  # noqa: PLC0415
-    from fastcascade.evals.recorder import Recorder, version_of  # noqa: PLC0415
-
-    judge = cascade.tiers[cascade.places[args.judge]].backend if args.judge in cascade.places else None
-    grader, progress = _grader(args, cascade), Progress(sys.stderr)
-
-    async def work() -> "Recorded":
-        recorder = Recorder(
-            cascade,
-            runs,
-            version=version_of(args.cascade),
-            grader=grader,
-            named=args.grader or "",
-            judge=judge,
-            trust=args.trust,
-            cap_usd=args.cap_usd,
-            concurrency=args.concurrency,
-            progress=progress,
-        )
-        try:
-            return await recorder.run(cases)
-        finally:
-            await cascade.aclose()
-
-    try:
-        return asyncio.run(work())
-    finally:
-        progress.end()
 
 
 def _told(args: argparse.Namespace, found: "Exercise", recorded: "Recorded | None" = None) -> int:

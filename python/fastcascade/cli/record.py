@@ -3,13 +3,13 @@
 import argparse
 import json
 import math
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fastcascade.cli.grading import grading
 from fastcascade.cli.options import count
 from fastcascade.cli.report import warn
+from fastcascade.cli.sitting import sitting
 from fastcascade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,13 +69,9 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _recorded(args: argparse.Namespace) -> "Recorded":
-    import asyncio  # noqa: PLC0415 - only where it is wanted, as what follows
-
-    from fastcascade import config  # noqa: PLC0415
+    from fastcascade import config  # noqa: PLC0415 - only where it is wanted, as what follows
     from fastcascade.evals.cases import load_cases  # noqa: PLC0415
     from fastcascade.evals.graders import grader_of  # noqa: PLC0415
-    from fastcascade.evals.progress import Progress  # noqa: PLC0415
-    from fastcascade.evals.recorder import Recorder, version_of  # noqa: PLC0415
     from fastcascade.evals.runs import Runs  # noqa: PLC0415
 
     cascade, cases = config.load(args.cascade), load_cases(args.cases)
@@ -83,36 +79,11 @@ def _recorded(args: argparse.Namespace) -> "Recorded":
         raise ConfigError(f"--judge: there is no tier {args.judge!r}; there are: {', '.join(cascade.places)}")
     judge = cascade.tiers[cascade.places[args.judge]].backend if args.judge else None
     grader = grader_of(args.grader, judge=judge) if args.grader else None
-    progress = Progress(sys.stderr)
-
-    async def work(runs: Runs) -> "Recorded":
-        recorder = Recorder(
-            cascade,
-            runs,
-            version=version_of(args.cascade),
-            grader=grader,
-            named=args.grader or "",
-            judge=judge,
-            trust=args.trust,
-            cap_usd=args.cap_usd,
-            concurrency=args.concurrency,
-            per_minute=args.per_minute,
-            progress=progress,
-        )
-        try:
-            return await recorder.run(cases)
-        finally:
-            await cascade.aclose()
-
-    try:
-        with Runs(args.to, make=True) as runs:
-            recorded = asyncio.run(work(runs))
-            progress.end()
-            for line in _amiss(args, recorded, runs, cases, tiers=len(cascade.tiers)):
-                warn(line)
-            return recorded
-    finally:
-        progress.end()
+    with Runs(args.to, make=True) as runs:
+        recorded = sitting(args, cascade, cases, runs, grader, per_minute=args.per_minute)
+        for line in _amiss(args, recorded, runs, cases, tiers=len(cascade.tiers)):
+            warn(line)
+        return recorded
 
 
 def _amiss(
