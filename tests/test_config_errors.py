@@ -503,6 +503,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind whose package is missing says what to install, at its place."""
+    for name in [each for each in sys.modules if each.startswith(("redis", "fastcascade.stores.redis"))]:
+        monkeypatch.delitem(sys.modules, name)  # another test may have loaded them
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     (said,) = mistakes(TIER + '[[fallbacks]]\nkind = "review"\nstore = "redis://localhost"')
