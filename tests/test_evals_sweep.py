@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastcascade.errors import ConfigError
-from fastcascade.evals.curves import brier, calibrated, ece, fit_isotonic, fit_platt, per_slice, through
+from fastcascade.evals.curves import brier, calibrated, ece, fit_isotonic, fit_platt, through
 from fastcascade.evals.outcomes import Floats, Outcomes
+from fastcascade.evals.slicing import fit_slices, through_slices
 from fastcascade.evals.sweep import area, paid, sweep
 
 CASES = st.lists(
@@ -129,11 +130,11 @@ def test_slices_stay_near_the_whole_where_cases_are_few() -> None:
     score = rng.random(4003)
     right = (rng.random(4003) < np.where(slices == "a", 0.9, 0.5)).astype(float)
     right[-3:] = 0.0
-    whole, found = fit_platt(score, right), per_slice(score, right, slices)
-    assert found["a"].b - whole.b > 0.4
-    assert through(found["few"], score[-3:]).min() > 0.2
-    level = per_slice(score, np.tile([0.0, 1.0], 2002)[:4003], slices)
-    assert abs(level["a"].b - level["b"].b) < 0.1
+    found = fit_slices(score, right, slices, method="platt")
+    assert found.shifts["a"] > 0.4
+    assert through_slices(found, score[-3:], slices[-3:]).min() > 0.2
+    level = fit_slices(score, np.tile([0.0, 1.0], 2002)[:4003], slices, method="platt").shifts
+    assert abs(level.get("a", 0.0) - level.get("b", 0.0)) < 0.1
 
 
 @pytest.mark.parametrize("heavy", [1.0, 10.0])

@@ -83,7 +83,7 @@ def wilson_interval(right: ArrayLike, n: ArrayLike, confidence: float = 0.95) ->
     safe = np.maximum(n, 1.0)
     share = right / safe
     middle = (share + z * z / (2 * safe)) / (1 + z * z / safe)
-    half = z * np.sqrt(share * (1 - share) / safe + z * z / (4 * safe * safe)) / (1 + z * z / safe)
+    half = z * np.sqrt(np.maximum(share * (1 - share), 0.0) / safe + z * z / (4 * safe * safe)) / (1 + z * z / safe)
     some = n > 0
     low, high = np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
     return np.asarray(np.where(some, low, 0.0)), np.asarray(np.where(some, high, 1.0))

@@ -30,7 +30,6 @@ __all__ = [
     "fit_platt",
     "folded",
     "origin",
-    "per_slice",
     "reliability",
     "shifts",
     "stretched",
@@ -232,13 +231,6 @@ def shifts(chance: Floats, right: Floats, slices: Texts, weight: Floats | None =
             if np.abs(step).max() < SMALL:
                 break
     return {str(name): float(shift[at]) for at, name in enumerate(names)}
-
-
-def per_slice(score: Floats, right: Floats, slices: Texts, weight: Floats | None = None) -> Mapping[str, Platt]:
-    """A curve to each slice: the global one, moved by as much as the slice's own cases bear out; see `shifts`."""
-    whole = fit_platt(score, right, weight)
-    moved = shifts(through(whole, score), right, slices, weight)
-    return {name: Platt(whole.a, whole.b + shift) for name, shift in moved.items()}
 
 
 def _bins(chance: Floats, bins: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

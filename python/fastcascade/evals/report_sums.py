@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcascade.evals.bounds import wilson_interval
 from fastcascade.evals.outcomes import Floats, Texts
 
 __all__ = ["Bin", "Curve", "Figure", "Sums", "codes", "curve", "thin"]
@@ -136,11 +137,9 @@ class Sums:
 
     def wilson(self, means: Floats, n: float | Floats) -> tuple[Floats, Floats]:
         """The ends of the intervals of shares."""
-        spread = self.z**2 / n
-        center = (means + spread / 2) / (1 + spread)
-        half = self.z * np.sqrt(np.maximum(means * (1 - means), 0) / n + spread / (4 * n)) / (1 + spread)
+        low, high = wilson_interval(means * n, n, self.level)
         # Rounding must not put a mean of 0 or 1 outside its own interval.
-        return np.clip(np.minimum(center - half, means), 0, 1), np.clip(np.maximum(center + half, means), 0, 1)
+        return np.minimum(low, means), np.maximum(high, means)
 
     def bins(self, scores: Floats, grades: Floats, edges: Floats) -> Iterator[Bin]:
         """The bins that have cases, in order."""
