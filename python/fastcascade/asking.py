@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import CO_COROUTINE, isawaitable, iscoroutine, iscoroutinefunction
+from types import FunctionType
 from typing import Any
 
 from fastcascade.backends.backend import Backend, Streaming
 from fastcascade.backends.failures import scrub
-from fastcascade.effects import Call, Check, Outcome
+from fastcascade.effects import Check, Outcome
 from fastcascade.errors import BackendError, Failure, FastcascadeError
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.streaming import pieces
 
 __all__ = [
     "checked",
-    "completed",
     "failure_of",
     "instant",
     "is_cancelled",
@@ -66,14 +66,11 @@ def reply_of(value: Any) -> Reply | None:
     raise BackendError("bug", msg)
 
 
-async def completed(call: Call) -> Reply | None:
-    """Ask a backend."""
-    return reply_of(await call.backend.complete(call.request))
-
-
 async def checked(check: Check) -> Any:
     """Ask a function; a plain one in a thread, where it holds up nobody."""
     function = check.function
+    if type(function) is FunctionType and function.__code__.co_flags & CO_COROUTINE:  # what most are, told at once
+        return await function(*check.arguments)
     if check.inline or iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         found = function(*check.arguments)
     else:

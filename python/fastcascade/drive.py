@@ -5,46 +5,28 @@ error into a value, so that the flow decides what an error means.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from contextlib import suppress
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
 from fastcascade.answers import Answer
-from fastcascade.asking import checked, completed, failure_of, instant, is_cancelled, is_enough, opened, piece, reply_of
+from fastcascade.asking import instant
 from fastcascade.effects import (
-    NOT_WANTED,
     Call,
-    Cancel,
-    Check,
-    Close,
-    Effect,
     Emit,
-    Gather,
-    Handle,
     Next,
     Open,
     Outcome,
-    Sleep,
-    Spawn,
-    Start,
-    Wait,
+    Relay,
 )
 from fastcascade.errors import BackendError
 from fastcascade.messages import Delta, Reply, Request
-from fastcascade.notices import log
-from fastcascade.patience import GRACE, Limit, asleep, stop, waited
-from fastcascade.signals import Signal
+from fastcascade.perform import Flow, Performer
 
 __all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 
 T = TypeVar("T")
-Flow: TypeAlias = Generator[Effect, Outcome, T]
-
-
-_beside: set[asyncio.Task[Any]] = set()
-"""Flows that run beside others: a loop by itself would forget them."""
+Tell: TypeAlias = Callable[[Delta], Awaitable[object] | None]
 
 
 class Flows(Protocol):
@@ -82,23 +64,25 @@ def close_sync(closing: Callable[[], Coroutine[Any, Any, object]]) -> None:
     background.everywhere(closing)
 
 
-class Driver:
-    """Runs one flow. Whatever it started is stopped when the flow ends, however it ends."""
+class Driver(Performer):
+    """Runs one flow, and gives out what it emits."""
 
-    def __init__(self, *, full: bool = False, clock: Callable[[], float] | None = None) -> None:
-        """Go by this clock. With `full` every sample is taken, also those that cannot change the vote: to record."""
-        self.clock = clock or time.monotonic
-        self._full = full
-        self._tasks: set[asyncio.Task[Outcome]] = set()
-        self._open: dict[int, Handle] = {}
-
-    async def run(self, flow: Flow[T], effect: Effect | None = None) -> T:
-        """Do effects until the flow returns; `effect` is one that it has asked for already."""
+    async def told(self, flow: Flow[T], tell: Tell) -> T:
+        """As `run`, telling each piece that the flow emits as it comes; what `tell` gives is waited for."""
         try:
-            if effect is None:
-                effect = next(flow)
+            effect = next(flow)
             while True:
-                effect = flow.send(await self.perform(effect))
+                kind = type(effect)
+                if kind is Emit:
+                    for delta in effect.deltas:  # type: ignore[union-attr] # as its kind says
+                        if (wait := tell(delta)) is not None:
+                            await wait
+                    now = self.clock()
+                    effect = flow.send(Outcome(None, None, now, now))
+                elif kind is Relay:
+                    effect = flow.send(await self._relayed(effect, tell))  # type: ignore[arg-type] # likewise
+                else:
+                    effect = flow.send(await self.perform(effect))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
         finally:
@@ -114,6 +98,11 @@ class Driver:
                         yield delta
                     now = self.clock()
                     effect = flow.send(Outcome(None, None, now, now))
+                elif type(effect) is Relay:
+                    while type((outcome := await self._next(effect.following(self.clock()))).value) is Delta:
+                        effect.deltas.append(outcome.value)
+                        yield outcome.value
+                    effect = flow.send(outcome)
                 else:
                     effect = flow.send(await self.perform(effect))
         except StopIteration as done:
@@ -136,235 +125,9 @@ class Driver:
         finally:
             await self._stop_all()
 
-    async def perform(self, effect: Effect) -> Outcome:
-        """Do one effect."""
-        return await self._PERFORM[type(effect)](self, effect)
-
-    def at_once(self, answer: Callable[[Request], Reply | None], request: Request) -> Outcome:
-        """Ask a backend that needs no I/O."""
-        started = self.clock()
-        try:
-            return Outcome(reply_of(answer(request)), None, started, self.clock())
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            return Outcome(None, failure_of(error), started, self.clock())
-
-    async def _call(self, call: Call) -> Outcome:
-        pool: Any = call.backend
-        if hasattr(pool, "asking"):
-            return await (
-                self._within(pool.asking(call, self.clock())) if pool.straight is None else self._one(pool, call)
-            )
-        answer = instant(call.backend)
-        if answer is not None:
-            return self.at_once(answer, call.request)
-        return await self._timed(completed, call, call.timeout, call.until)
-
-    async def _one(self, pool: Any, call: Call) -> Outcome:
-        """A call to a pool with nobody to choose among: what it does on the way to a failure costs little."""
-        only, now = pool.straight, self.clock()
-        if not pool.let_in(only, now):
-            return await self._within(pool.asking(call, now))
-        seconds = call.timeout
-        if pool.timeout is not None:
-            seconds = pool.timeout if seconds is None else min(seconds, pool.timeout)
-        try:
-            outcome = await self._call(Call(only.backend, call.request, call.purpose, seconds))
-        except BaseException:
-            pool.given_up(only, now)
-            raise
-        if outcome.failure is None:
-            answered: Outcome = pool.replied(only, outcome)
-            return answered
-        return await self._within(pool.resumed(call, outcome))
-
-    async def _within(self, flow: Flow[Outcome]) -> Outcome:
-        """Run the flow of one call, such as a pool's. Whatever it started is stopped when it ends."""
-        try:
-            effect = next(flow)
-            while type(effect) is Call:
-                effect = flow.send(await self._call(effect))
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        except BaseException:
-            flow.close()
-            raise
-        return await Driver(full=self._full, clock=self.clock).run(flow, effect)
-
-    async def _timed(
-        self, ask: Callable[[T], Awaitable[Any]], what: T, seconds: float | None, until: Signal | None = None
-    ) -> Outcome:
-        started = self.clock()
-        try:
-            if seconds is None and until is None:
-                value = await ask(what)
-            else:
-                with Limit(seconds, until):
-                    value = await ask(what)
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                raise
-            return Outcome(None, failure_of(error), started, self.clock())
-        except Exception as error:  # noqa: BLE001 - errors are values from here on
-            return Outcome(None, failure_of(error), started, self.clock())
-        return Outcome(value, None, started, self.clock())
-
-    async def _check(self, check: Check) -> Outcome:
-        return await self._timed(checked, check, check.timeout)
-
-    async def _gather(self, gather: Gather) -> Outcome:
-        started = self.clock()
-        tasks = [self._begin(self._call(call)) for call in gather.calls]
-        outcomes: list[Outcome | None] = [None] * len(tasks)
-        places = {task: place for place, task in enumerate(tasks)}
-        waiting = set(tasks)
-        enough = None if self._full else gather.enough
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                outcomes[places[task]] = self._outcome(task, started)
-            if waiting and enough is not None and is_enough(enough, outcomes):
-                break
-        await stop(waiting)
-        for task in waiting:
-            outcomes[places[task]] = self._outcome(task, started)
-        return Outcome(outcomes, None, started, self.clock())
-
-    async def _start(self, start: Start) -> Outcome:
-        now = self.clock()
-        return Outcome(Handle(start.call, self._begin(self.perform(start.call)), started=now), None, now, now)
-
-    async def _wait(self, wait: Wait) -> Outcome:
-        started = self.clock()
-        await waited([handle.task for handle in wait.handles], wait.timeout, wait.until)
-        for handle in wait.handles:
-            if handle.task.done():
-                handle.outcome = self._outcome(handle.task, handle.started)
-        return Outcome(None, None, started, self.clock())
-
-    async def _cancel(self, cancel: Cancel) -> Outcome:
-        started = self.clock()
-        handle = cancel.handle
-        if not handle.task.done():
-            await stop((handle.task,))
-        handle.outcome = self._outcome(handle.task, handle.started)
-        return Outcome(None, None, started, self.clock())
-
-    async def _sleep(self, sleep: Sleep) -> Outcome:
-        started = self.clock()
-        given = await asleep(sleep.seconds, sleep.until)
-        return Outcome(given, None, started, self.clock())
-
-    async def _spawn(self, spawn: Spawn) -> Outcome:
-        now = self.clock()
-        beside: Coroutine[Any, Any, Any] = Driver(clock=self.clock).run(spawn.flow(now))
-        # In a context of its own, and in no driver's list: it goes on when this flow has ended.
-        task = asyncio.get_running_loop().create_task(beside)
-        _beside.add(task)
-        task.add_done_callback(_forgotten)
-        return Outcome(None, None, now, now)
-
-    async def _open_stream(self, opening: Open) -> Outcome:
-        now = self.clock()
-        asked = getattr(opening.call.backend, "opening", None)
-        if asked is not None:
-            return await self._opened_within(asked(opening.call, now, opening.after))
-        try:
-            stream = opened(opening.call.backend, opening.call.request)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            return Outcome(None, failure_of(error), now, self.clock())
-        handle = Handle(opening.call, stream, started=now)
-        self._open[id(stream)] = handle
-        return Outcome(handle, None, now, now)
-
-    async def _opened_within(self, flow: Flow[Outcome]) -> Outcome:
-        """Run the flow that opens a stream of a pool's. The stream itself stays open when the flow ends."""
-        try:
-            effect = next(flow)
-            while True:
-                effect = flow.send(await self.perform(effect))
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        finally:
-            flow.close()
-
-    async def _next(self, following: Next) -> Outcome:
-        handle = following.handle
-        if handle.outcome is not None:  # the first piece, which was waited for before the stream was given out
-            outcome, handle.outcome = handle.outcome, None
-            return outcome
-        outcome = await self._timed(piece, handle.task, following.timeout, handle.call.until)
-        if outcome.failure is not None or type(outcome.value) is not Delta:
-            await self._shut(handle.task)
-            outcome.ended = self.clock()
-            handle.settle(outcome)
+    async def _relayed(self, relay: Relay, tell: Tell) -> Outcome:
+        while type((outcome := await self._next(relay.following(self.clock()))).value) is Delta:
+            relay.deltas.append(outcome.value)
+            if (wait := tell(outcome.value)) is not None:
+                await wait
         return outcome
-
-    async def _close(self, closing: Close) -> Outcome:
-        started = self.clock()
-        await self._shut(closing.handle.task)
-        ended = self.clock()
-        closing.handle.settle(Outcome(None, NOT_WANTED, started, ended))
-        return Outcome(None, None, started, ended)
-
-    def _begin(self, work: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _outcome(self, task: "asyncio.Task[Outcome]", started: float) -> Outcome:
-        """What came of a task. One that was cancelled may have been done just in time, or be cleaning up still."""
-        if task.done() and not task.cancelled():
-            return task.result()
-        return Outcome(None, NOT_WANTED, started, self.clock())
-
-    async def _shut(self, stream: AsyncIterator[Any]) -> None:
-        """Close a stream. What goes wrong with that is no matter of the request's."""
-        self._open.pop(id(stream), None)
-        closing = getattr(stream, "aclose", None)
-        if closing is None:
-            return
-        try:
-            with suppress(Exception), Limit(GRACE):
-                await closing()
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-
-    async def _end(self, flow: Flow[Any]) -> None:
-        """End a flow, and whatever it has under way."""
-        try:
-            flow.close()
-        finally:
-            if self._tasks or self._open:
-                await self._stop_all()
-
-    async def _stop_all(self) -> None:
-        try:
-            await stop(self._tasks)
-        finally:
-            for handle in list(self._open.values()):
-                started = self.clock()
-                await self._shut(handle.task)
-                handle.settle(Outcome(None, NOT_WANTED, started, self.clock()))
-
-    _PERFORM: ClassVar[dict[type, Callable[[Any, Any], Coroutine[Any, Any, Outcome]]]] = {
-        Call: _call,
-        Check: _check,
-        Gather: _gather,
-        Start: _start,
-        Wait: _wait,
-        Cancel: _cancel,
-        Sleep: _sleep,
-        Spawn: _spawn,
-        Open: _open_stream,
-        Next: _next,
-        Close: _close,
-    }
-
-
-def _forgotten(task: "asyncio.Task[Any]") -> None:
-    """End of a flow that ran beside others. Nobody waits for it, so that its errors would be heard by nobody."""
-    _beside.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("work in the background failed: %s", type(error).__name__)

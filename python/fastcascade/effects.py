@@ -27,6 +27,7 @@ __all__ = [
     "Next",
     "Open",
     "Outcome",
+    "Relay",
     "Sleep",
     "Spawn",
     "Start",
@@ -197,6 +198,24 @@ class Next:
 
 
 @dataclass(slots=True)
+class Relay:
+    """Give the client all that is still to come of a stream whose beginning it has seen.
+
+    Comes to what ended it: the whole `Reply`, or a failure. Each piece may take `stall` seconds, none longer than
+    `until` on the driver's clock, and is added to `deltas`.
+    """
+
+    handle: Handle
+    stall: float
+    until: float
+    deltas: "list[Delta]"
+
+    def following(self, now: float) -> Next:
+        """What is next of it, and how long that may take."""
+        return Next(self.handle, max(0.0, min(self.stall, self.until - now)))
+
+
+@dataclass(slots=True)
 class Close:
     """End a stream early."""
 
@@ -222,4 +241,4 @@ def recalled(label: str) -> Check:
 def _nothing() -> None: ...
 
 
-Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Sleep | Spawn | Open | Next | Close | Emit
+Effect: TypeAlias = Call | Check | Gather | Start | Wait | Cancel | Sleep | Spawn | Open | Next | Relay | Close | Emit

@@ -1,6 +1,7 @@
 """Bounds on time that hold against slow cleaning up too: what is cancelled is cancelled again until it gives way."""
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any, Final
 from fastcascade.errors import BackendError
 from fastcascade.signals import Signal
 
-__all__ = ["GRACE", "Limit", "asleep", "stop", "waited"]
+__all__ = ["GRACE", "Bound", "Limit", "asleep", "stop", "waited"]
 
 GRACE: Final = 0.25
 """Seconds in which what is cancelled may clean up before it is cancelled again."""
@@ -81,6 +82,78 @@ class Limit:
                 raise BackendError("connection", "given up: it was found dead meanwhile") from error
             msg = f"no answer within {self._seconds:g} s"
             raise TimeoutError(msg) from error
+
+
+class Bound:
+    """As `Limit`, for what one driver does one after the other: one timer for all, which looks again if it rings early.
+
+    A timer is dearer than most of what it bounds. Call it with the seconds, and enter: `with bound(3.0): ...`
+    """
+
+    __slots__ = ("_before", "_loop", "_rings", "_seconds", "_struck", "_task", "_timer", "_until")
+
+    def __init__(self) -> None:
+        """Bound nothing yet."""
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = self._until = math.inf  # when the timer rings, and when what is bounded now must be over
+        self._struck = 0
+
+    def __call__(self, seconds: float) -> "Bound":
+        """Say for how long."""
+        self._seconds = seconds
+        return self
+
+    def __enter__(self) -> None:
+        """Begin."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a limit is for a task")
+        self._task: asyncio.Task[Any] = task
+        self._before = task.cancelling()
+        self._until = until = self._loop.time() + self._seconds
+        if until < self._rings:
+            self._ring_at(until)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Say that time was up, unless someone else has cancelled the task too."""
+        self._until = math.inf
+        if not self._struck:
+            return
+        self.close()
+        left = self._before
+        for _ in range(self._struck):
+            left = self._task.uncancel()
+        self._struck = 0
+        if left <= self._before and isinstance(error, asyncio.CancelledError):
+            msg = f"no answer within {self._seconds:g} s"
+            raise TimeoutError(msg) from error
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._rings = math.inf
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings = when
+        self._timer = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._rings = None, math.inf
+        now = self._loop.time()
+        if now < self._until:
+            if self._until < math.inf:
+                self._ring_at(self._until)
+            return
+        self._struck += 1
+        self._task.cancel()
+        self._ring_at(now + GRACE)  # what cleans up for longer is cancelled again
 
 
 async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -33,6 +33,7 @@ from fastcascade.effects import (
     Next,
     Open,
     Outcome,
+    Relay,
     Sleep,
     Spawn,
     Start,
@@ -41,7 +42,7 @@ from fastcascade.effects import (
 )
 from fastcascade.errors import ConfigError, Failure, NoAnswer
 from fastcascade.fallbacks.chain import Chain
-from fastcascade.messages import Budget, Reply, Request
+from fastcascade.messages import Budget, Delta, Reply, Request
 from fastcascade.patience import GRACE
 from fastcascade.policies import Everything
 from fastcascade.records import load, read_lines, write_line
@@ -182,8 +183,16 @@ class Replayer:
                 return self._instant(Handle(call, self._stream(call.label, self.now), self.now))
             case Next(handle, timeout):
                 return self._next(handle.task, timeout)
+            case Relay():
+                return self._relayed(effect)
             case Sleep() | Spawn() | Emit() | Close():
                 return self._passed(effect)
+
+    def _relayed(self, relay: Relay) -> Outcome:
+        while type((outcome := self.perform(relay.following(self.now))).value) is Delta:
+            relay.deltas.append(outcome.value)
+            self.emitted.append(outcome.value)
+        return outcome
 
     def _passed(self, effect: Sleep | Spawn | Emit | Close) -> Outcome:
         """What needs no record."""

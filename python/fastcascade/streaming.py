@@ -6,8 +6,9 @@ and a break ends the answer as incomplete.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from math import inf
 
-from fastcascade.effects import Call, Close, Effect, Emit, Handle, Next, Open, Outcome
+from fastcascade.effects import Call, Close, Effect, Emit, Handle, Next, Open, Outcome, Relay
 from fastcascade.errors import Failure
 from fastcascade.gates.gate import Verdict, Watch
 from fastcascade.ledger import Ledger
@@ -31,14 +32,16 @@ class Piped:
     seen: bool = False  # the client has something of it
     aborted: Verdict | None = None
     verdict: Verdict | None = None
-    characters: int = 0
+    lost: int = 0  # characters of streams that broke off unseen
+
+    @property
+    def characters(self) -> int:
+        """How much was written, that of streams which broke off before too."""
+        return self.lost + sum(len(delta.text) for delta in self.deltas)
 
     def take(self, delta: Delta) -> tuple[Delta, ...]:
         """Note a piece; the pieces that may be given to the client now."""
         self.deltas.append(delta)
-        self.characters += len(delta.text)
-        if self.seen:
-            return (delta,)
         if self.free:
             self.seen = delta.kind == "tool" or (bool(delta.text.strip()) and (self.last or delta.kind == "text"))
         elif self.watch is not None:
@@ -59,6 +62,7 @@ class Piped:
     def restart(self, watch: Watch | None) -> None:
         """Forget a stream that broke off unseen; another takes its place."""
         self.watch = watch
+        self.lost = self.characters
         self.deltas.clear()
 
     def end(self, outcome: Outcome, started: float) -> Outcome:
@@ -105,7 +109,7 @@ def _piped(
     piped: Piped, ledger: Ledger, call: Call, handle: Handle, stall: float, started: float
 ) -> Generator[Effect, Outcome, Outcome]:
     while True:
-        patience = None if piped.seen or call.timeout is None else max(0.0, started + call.timeout - ledger.now)
+        patience = None if call.timeout is None else max(0.0, started + call.timeout - ledger.now)
         if piped.deltas:
             patience = stall if patience is None else min(patience, stall)
         outcome = yield Next(handle, ledger.time_left(patience))
@@ -114,6 +118,11 @@ def _piped(
             return piped.end(outcome, started)
         if due := piped.take(outcome.value):
             yield Emit(due)
+            if piped.seen:  # from here on there is nothing to decide
+                until = ledger.time_left(None)
+                outcome = yield Relay(handle, stall, inf if until is None else ledger.now + until, piped.deltas)
+                ledger.tick(outcome)
+                return piped.end(outcome, started)
         if piped.aborted:
             ledger.tick((yield Close(handle)))
             given_up = Failure("cancelled", "given up while it streamed")

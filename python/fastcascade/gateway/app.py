@@ -20,6 +20,7 @@ from fastcascade.gateway.replies import Replies
 from fastcascade.gateway.settings import Settings
 from fastcascade.gateway.work import Watch, Work, heard
 from fastcascade.wire.endpoint import ANYONE, Response
+from fastcascade.wire.endpoint_stream import Streamed
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
@@ -202,6 +203,9 @@ class Gateway:
         try:
             work.stream = work.proto.response_stream(response.status, response.headers)
             send = work.stream.send_bytes
+            if isinstance(pieces, Streamed):
+                await pieces.pump(send)
+                return
             async for piece in pieces:
                 if piece:
                     await send(piece)

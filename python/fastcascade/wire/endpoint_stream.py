@@ -5,14 +5,13 @@ go; it waits where the client reads slowly. Closing, or a client that goes away,
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from typing import Final, Self
 
-from fastcascade.answer_stream import AnswerStream
 from fastcascade.answers import Answer
 from fastcascade.asking import is_cancelled
-from fastcascade.errors import IncompleteAnswer
+from fastcascade.drive import Driver
 from fastcascade.messages import Delta, Request
 from fastcascade.patience import stop
 from fastcascade.wire.endpoint_refusal import Refusal, hopeless, refusal_of
@@ -24,10 +23,13 @@ __all__ = ["LATE", "Declined", "Late", "Streamed"]
 ROOM: Final = 65_536
 """Bytes that may wait for a client before its answer is read no further."""
 
+Send = Callable[[bytes], Awaitable[object]]
 Told = Callable[[Answer | None, int, str], object]
 """Who is told how it ended: the answer as far as it got, the status, and what went wrong."""
 
 
+SOON: Final = 0.001
+"""Seconds that timers are late or early by."""
 LATE: Final = 504
 """What is told where there was nothing to send in time."""
 
@@ -51,10 +53,13 @@ class Streamed:
 
     def __init__(self, watched: Watched, request: Request, encoder: Encoder, told: Told, *, heartbeat: float) -> None:
         """Start nothing before `begin`."""
-        self._watched, self._encoder, self._told = watched, encoder, told
-        self._stream = AnswerStream(watched.flows, request)
-        self._heartbeat, self._id = heartbeat, request.id
+        self._watched, self._encoder, self._told, self._request = watched, encoder, told, request
+        self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
+        self._answer: Answer | None = None
+        self._send: Send | None = None  # where bytes go at once, once somebody takes them
+        self._last = 0.0  # when it did so
+        self._trouble: Exception | None = None  # with that
         self._said: list[Delta] = []
         self._due: list[bytes] = []
         self._waiting = 0  # bytes that are due
@@ -94,11 +99,20 @@ class Streamed:
                 raise StopAsyncIteration
             if not await self._woken():
                 return self._encoder.ping()
-        due = self._due[0] if len(self._due) == 1 else b"".join(self._due)
-        self._due.clear()
-        self._waiting = 0
-        _wake(self._room)
-        return due
+        return self._taken()
+
+    async def pump(self, send: Send) -> None:
+        """Send all of it, each piece in the very task that reads it: one change of tasks less for each."""
+        while self._due:
+            await send(self._taken())
+        self._send, self._last = send, self._loop.time()
+        while not self._over:
+            if not await self._woken():
+                await send(self._encoder.ping())
+        if self._trouble is not None:
+            raise self._trouble
+        while self._due:
+            await send(self._taken())
 
     async def aclose(self) -> None:
         """Stop, and cancel what is asked upstream."""
@@ -119,7 +133,7 @@ class Streamed:
     async def _woken(self) -> bool:
         """Wait for bytes; whether there are any, or the end."""
         self._news = news = self._loop.create_future()
-        timer = self._loop.call_later(self._heartbeat, _wake, news)
+        self._timer = self._loop.call_later(self._heartbeat, self._ring)
         try:
             await news
         except asyncio.CancelledError:
@@ -127,61 +141,77 @@ class Streamed:
                 self._task.cancel()  # the client has gone, and whoever served it may not come back to close this
             raise
         finally:
-            timer.cancel()
+            self._timer.cancel()
             self._news = None
         return bool(self._due) or self._over
+
+    def _ring(self) -> None:
+        """Wake who waits, if it was silent for so long."""
+        left = self._last + self._heartbeat - self._loop.time()
+        if left > SOON:
+            self._timer = self._loop.call_later(left, self._ring)
+        else:
+            self._last = self._loop.time()
+            _wake(self._news)
+
+    def _taken(self) -> bytes:
+        due = self._due[0] if len(self._due) == 1 else b"".join(self._due)
+        self._due.clear()
+        self._waiting = 0
+        _wake(self._room)
+        return due
 
     # The task.
 
     async def _run(self) -> None:
         try:
-            await self._read()
-        except IncompleteAnswer as error:
-            self._say(self._broken(error.answer))
-            self._tell(error.answer, 200, "incomplete")
+            flow = self._watched.flows(self._request, self._loop.time(), streaming=True)
+            self._answer = answer = await Driver(clock=self._loop.time).told(flow, self._take)
+            if answer.incomplete:
+                await self._say(self._broken(answer))
+                self._tell(answer, 200, "incomplete")
+            else:
+                await self._finish(answer)
         except asyncio.CancelledError:
             self._give_up()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told in the words of its format
-            self._failed(error)
+            await self._failed(error)
         finally:
-            await self._stream.aclose()
             self._ended()
 
-    async def _read(self) -> None:
-        watched, encoder, said = self._watched, self._encoder, self._said
-        async for delta in self._stream:
-            said.append(delta)
-            if not watched.live:
-                continue  # the answer is whole, and how it came is known in a moment
-            if len(said) == 1 or not self._begun.done():
-                self._say(encoder.start() + b"".join(map(encoder.delta, said)))
-                self._begin(None)
-            else:
-                self._say(encoder.delta(delta))
-            if self._waiting > ROOM:
-                self._room = self._loop.create_future()
-                await self._room
-        answer = self._stream.answer
-        if answer is None:
-            raise RuntimeError("a stream ended without an answer")
+    def _take(self, delta: Delta) -> Awaitable[object] | None:
+        """One piece of the answer."""
+        said = self._said
+        said.append(delta)
+        if not self._watched.live:
+            return None  # the answer is whole, and how it came is known in a moment
+        if len(said) > 1 and self._begun.done():
+            return self._say(self._encoder.delta(delta))
+        wait = self._say(self._encoder.start() + b"".join(map(self._encoder.delta, said)))
+        self._begin(None)
+        return wait
+
+    async def _finish(self, answer: Answer) -> None:
+        """What comes after the last piece."""
+        encoder = self._encoder
         if self._begun.done():
-            self._say(encoder.end(answer))
+            await self._say(encoder.end(answer))
         else:
             if (refusal := hopeless(answer)) is not None:
                 raise Declined(refusal, answer)
-            self._say(encoder.start() + b"".join(map(encoder.delta, said)) + encoder.end(answer))
+            self._say(encoder.start() + b"".join(map(encoder.delta, self._said)) + encoder.end(answer))
             self._begin(answer)
         self._tell(answer, 200, "")
 
-    def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: Exception) -> None:
         if not self._begun.done():
             self._begun.set_exception(error)  # told by whoever waits for it, who has the status
             self._told = _nobody
             return
-        refusal = refusal_of(error, self._id)
+        refusal = refusal_of(error, self._request.id)
         with suppress(Exception):
-            self._say(self._encoder.broken(refusal.message))
+            await self._say(self._encoder.broken(refusal.message))
         self._tell(self._so_far("it failed"), 200, refusal.failure)
 
     def _broken(self, answer: Answer) -> bytes:
@@ -189,11 +219,28 @@ class Streamed:
         error = answer.attempts[-1].error if answer.attempts else None
         return self._encoder.broken(f"the stream broke off ({error.kind if error else 'cut'})")
 
-    def _say(self, data: bytes) -> None:
+    def _say(self, data: bytes) -> Awaitable[object]:
+        """Send it, or have it ready; what is given is to be waited for where there may be more."""
+        if self._send is not None:
+            return self._sent(self._send, data)
         if data:
             self._due.append(data)
             self._waiting += len(data)
             _wake(self._news)
+        if self._waiting <= ROOM:
+            return AT_ONCE
+        self._room = room = self._loop.create_future()
+        return room
+
+    async def _sent(self, send: Send, data: bytes) -> None:
+        if not data:
+            return
+        try:
+            await send(data)
+        except Exception as error:  # noqa: BLE001 - the client has gone, which is told where it is served
+            self._trouble = error
+            raise asyncio.CancelledError from None
+        self._last = self._loop.time()
 
     def _begin(self, answer: Answer | None) -> None:
         if not self._begun.done():
@@ -201,6 +248,7 @@ class Streamed:
 
     def _ended(self) -> None:
         self._over = True
+        self._send = None  # some servers end a stream when nobody holds it any more
         _wake(self._news)
         _wake(self._room)
 
@@ -212,11 +260,22 @@ class Streamed:
             self._begun.cancel()
 
     def _so_far(self, why: str) -> Answer | None:
-        return self._stream.answer or self._watched.given_up(self._said, self._loop.time(), why)
+        return self._answer or self._watched.given_up(self._said, self._loop.time(), why)
 
     def _tell(self, answer: Answer | None, status: int, failure: str) -> None:
         told, self._told = self._told, _nobody
         told(answer, status, failure)
+
+
+class _AtOnce:
+    """What need not be waited for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        """Be done."""
+        yield from ()
+
+
+AT_ONCE: Final = _AtOnce()
 
 
 def _nobody(_answer: Answer | None, _status: int, _failure: str, /) -> None:

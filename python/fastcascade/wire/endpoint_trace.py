@@ -6,7 +6,7 @@ from typing import Any
 
 from fastcascade.answers import Answer, Attempt
 from fastcascade.cascade import Cascade
-from fastcascade.effects import NOT_WANTED, Call, Effect, Emit, Gather, Handle, Next, Open, Outcome, Start
+from fastcascade.effects import NOT_WANTED, Call, Effect, Emit, Gather, Handle, Next, Open, Outcome, Relay, Start
 from fastcascade.errors import RequestError
 from fastcascade.flow import Run, started
 from fastcascade.ledger import Ledger
@@ -51,7 +51,7 @@ class Watched:
                 kind = type(effect)
                 if kind is Emit:
                     self.live = self.live or type(self._last) is Delta
-                elif kind is not Next:
+                elif kind is not Next and kind is not Relay:
                     self._asked(effect)
                 outcome = yield effect
                 if kind is Start:
