@@ -163,6 +163,7 @@ GUESSED: list[tuple[str, int, Pairs, Pairs, str, bool]] = [
     ("asked with credentials, under a scope", 200, [], CREDENTIALS, "ann", True),
     ("forbidden", 200, pairs(cache_control="no-store"), [], "", False),
     ("sets a cookie", 200, pairs(set_cookie="a=b"), [], "", False),
+    ("events as they happen", 200, pairs(content_type="Text/Event-Stream; charset=utf-8"), [], "", False),
 ]
 
 

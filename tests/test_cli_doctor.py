@@ -42,6 +42,16 @@ class Provider(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", "0")
         self.end_headers()
 
+    def do_GET(self) -> None:
+        """Say which models there are, to whoever shows the key."""
+        status = self.status if self.headers["authorization"] == f"Bearer {KEY}" else 401
+        listed = {"data": [{"id": each} for each in ("m-1", "m-2", "other")]}
+        body = json.dumps(listed if status == 200 else {"error": {"message": f"no: {KEY}"}}).encode()
+        self.send_response(status if self.path.startswith("/v1/models") else 404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         good = {

@@ -1,6 +1,7 @@
 """`fastcascade init`: a file that loads as it is, and a command line that loads no more than it must."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -33,6 +34,23 @@ def test_what_is_written_loads_and_serves(
     assert all(tier.price for tier in cascade.tiers)
     service = loading.load(file, loading.settings_of(file))
     assert isinstance(service.endpoint, Observing) and service.gate is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_is_left_out_can_be_put_in(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of the gateway's that is commented out is good once it is not."""
+    for name in (*KEYS, "METRICS"):
+        monkeypatch.setenv(name, "made-up-for-the-tests")
+    file = tmp_path / "cascade.toml"
+    main(["init", str(file), "--provider", provider])
+    text, between, rest = file.read_text().partition("[gateway]")
+    lines = [re.sub(r'^# (?=[a-z_]+ = |"[a-z*-]+" = )', "", line) for line in rest.split("\n")]
+    file.write_text(f"{text}{between}" + "\n".join(line for line in lines if not line.startswith("tls")))
+    told = config.load_settings(file)
+    assert (told.account_off, told.metrics_key, told.cache is not None) == ("closed", "made-up-for-the-tests", True)
+    star, wire = ("gpt-*", "openai") if provider == "openai" else ("claude-*", "anthropic")
+    found = config.load_all(file).models[star]
+    assert found.instead == "cascade" and found.raw is not None and found.raw.wire == wire
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -87,6 +105,6 @@ print(sorted(name for name in sys.modules if name.startswith("fastcascade.c")), 
         arguments = [asked, "--help"] if asked != "--help" else [asked]
         run = subprocess.run([sys.executable, "-c", told, *arguments], capture_output=True, text=True, check=True)
         loaded = set(json.loads(run.stderr.replace("'", '"')))
-        core = {"fastcascade.cli", "fastcascade.cli.report", "fastcascade.cli.figures"}
+        core = {f"fastcascade.cli{each}" for each in ("", ".report", ".figures", ".file_error")}  # no commands
         assert loaded - core == wanted
         assert "usage: fastcascade" in run.stdout

@@ -79,11 +79,17 @@ def test_fastapi_refuses(served: tuple[TestClient, ScriptedBackend]) -> None:
 
 
 def test_headers_left_alone() -> None:
-    """Where clients are not trusted with them, headers say nothing."""
+    """Where clients are not trusted with them, headers say nothing; so it is where nothing says who they are."""
     cascade, backend = cascade_of("Hello")
-    with app_of(cascade, headers=False) as client:
-        assert client.post("/help?question=Hi", headers={"x-cascade-max-tier": "none"}).status_code == 200
-    assert not backend.seen[0].id
+    dear = {"x-cascade-max-tier": "none", "x-cascade-budget-usd": "1000", "x-cascade-customer": "another"}
+    for settings in ({"headers": False}, {}, {"headers": False, "caller": Caller("ann")}):
+        with app_of(cascade, **settings) as client:
+            assert client.post("/help?question=Hi", headers=dear).status_code == 200
+    assert [(each.id, each.budget, each.max_tier) for each in backend.seen] == [("", None, "")] * 3
+    assert [each.customer for each in backend.seen] == ["", "", "ann"]
+    with app_of(cascade, headers=True) as client:
+        assert client.post("/help?question=Hi", headers={"x-cascade-customer": "another"}).status_code == 200
+    assert backend.seen[-1].customer == "another"
 
 
 def test_no_framework() -> None:
@@ -120,6 +126,31 @@ def test_decorator(question: Any) -> None:
     assert (backend.seen[0].text, backend.seen[0].task) == ("Hi", "greeting")
     assert greeted.__name__ == "greeted" and greeted.__doc__ == "Greet somebody."
     assert greeted.__annotations__["return"] is Answer
+
+
+def test_decorator_of_what_is_async_in_disguise() -> None:
+    """A function that another decorator has wrapped, and an object with an async `__call__`, are awaited too."""
+    cascade, backend = cascade_of("Hello")
+
+    async def asks(name: str) -> str:
+        return f"Greet {name}"
+
+    def disguised(name: str) -> Any:
+        return asks(name)
+
+    wrapped: Any = answered_by(cascade)(disguised)
+
+    class Asks:
+        async def __call__(self, name: str) -> str:
+            return f"Greet {name}"
+
+    called: Any = answered_by(cascade)(Asks())
+
+    async def main() -> list[str]:
+        return [(await wrapped("Ann")).text, (await called("Bob")).text]
+
+    assert asyncio.run(main()) == ["Hello", "Hello"]
+    assert [each.text for each in backend.seen] == ["Greet Ann", "Greet Bob"]
 
 
 def test_decorator_raises() -> None:

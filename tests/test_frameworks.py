@@ -31,6 +31,7 @@ from werkzeug.test import Client as WsgiClient
 from asgi_strict import COMMUNICATOR, scope_of
 from fastcascade import KeyRing
 from fastcascade.asgi import CascadeMiddleware
+from fastcascade.caching.http import HttpCache
 from fastcascade.wsgi import WsgiMiddleware
 
 ANN, BOB = "ann-" + "a" * 40, "bob-" + "b" * 40
@@ -180,7 +181,7 @@ def test_litestar() -> None:
         return "open"
 
     handlers = [count, stream, boom, opened]
-    within = Litestar(handlers, middleware=[DefineMiddleware(CascadeMiddleware, **given())])
+    within = Litestar(handlers, middleware=[DefineMiddleware(CascadeMiddleware, **given() | {"cache": HttpCache()})])
     with LitestarClient(within) as client:
         promised(lambda path, headers: plain(client.get(path, headers=headers)))
     around: Any = CascadeMiddleware(Litestar(handlers), **given())

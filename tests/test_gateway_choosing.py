@@ -316,6 +316,24 @@ def test_models_are_listed(there: There) -> None:
     go(there, main)
 
 
+def test_a_model_is_described_by_the_name_that_was_asked_for(there: There) -> None:
+    """Whatever a name stands for, both SDKs find a model of that very name."""
+
+    async def main(_: Client) -> None:
+        base, secret = f"http://127.0.0.1:{there.port}", there.secrets["any"]
+        async with (
+            AsyncAnthropic(base_url=base, api_key=secret, max_retries=0) as theirs,
+            AsyncOpenAI(base_url=f"{base}/v1", api_key=secret, max_retries=0) as others,
+        ):
+            for name in ("small-talk", "claude-own", "opus", "claude-haiku-9", "alias", "cascade", "cascade/small"):
+                assert (await theirs.models.retrieve(name)).id == (await others.models.retrieve(name)).id == name
+        async with AsyncAnthropic(base_url=base, api_key=there.secrets["claude"], max_retries=0) as theirs:
+            with pytest.raises(anthropic.NotFoundError):
+                await theirs.models.retrieve("opus")
+
+    go(there, main)
+
+
 # Which name is meant.
 
 

@@ -234,6 +234,21 @@ def test_a_budget_ends_and_begins_anew(tmp_path: Path, heard: list[Notice]) -> N
     refusal(gate.enter(bearer(secret), PATH, 10), 402)
 
 
+def test_what_others_hold_is_waited_for(tmp_path: Path) -> None:
+    """Where requests in work hold what is left, a client is to come again soon, and takes nothing of its rate."""
+    gate, file = gate_of(tmp_path, Clock())
+    key = bearer(file.create("ci", budget_day=0.06, limit="3/day")[1])
+    gate.keys.look()
+    first = entered(gate.enter(dict(key), PATH, 10))
+    said = refusal(gate.enter(dict(key), PATH, 10), 429)
+    assert "held by its requests in work" in said["message"]
+    assert (said["retry-after"], "x-should-retry" in said) == ("2", False)
+    gate.leave(first, done(0.01))
+    gate.leave(entered(gate.enter(dict(key), PATH, 10)), done(0.05))
+    said = refusal(gate.enter(dict(key), PATH, 10), 402)
+    assert said["ratelimit"].startswith('"requests";r=1;')
+
+
 def test_a_running_gateway_takes_changes_up(tmp_path: Path) -> None:
     """Through a real server: a key works once it is made and no more once it is revoked, and no part sees it."""
     seen: list[Request] = []

@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from([0, 1]), record=st.sampled_from([HARD, SOFT]))
     def enter(self, place: int, record: KeyRecord) -> None:
-        """A hard budget lets in whoever has something left, and no more than the estimates of those in work allow."""
+        """A hard budget refuses where it is spent or held, and else what is spent and held is never more than it."""
         for each in self.accounts:
             each.off = each.lost = False
         for meter in self.meters:  # all have written, and all have read
@@ -135,12 +135,12 @@ class Machine(RuleBasedStateMachine):
         if record is SOFT:
             assert held(got).warning.count("USD") == (month >= nanos(1.0))
         elif isinstance(got, Denied):
-            least = max(day + sum(mine) - nanos(1.0), month + sum(mine) - nanos(3.0))
-            assert least >= 0 or mine
+            assert (got.why == "held") == (day < nanos(1.0) and month < nanos(3.0))
+            assert mine or got.why != "held"
             assert got.wait > 0
         else:
-            assert day + sum(mine) < nanos(1.0)
-            assert month + sum(mine) < nanos(3.0)
+            assert 0 < got.nanos <= nanos(1.0) - day - sum(mine)
+            assert got.nanos <= nanos(3.0) - month - sum(mine)
         if isinstance(got, Held):
             self.work[place].append((record, got))
 
@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(2):
             self.meters[place].leave(record, what, cost, 3, asked=asked)
         if asked:
-            spent = what.nanos if cost is None else nanos(cost)
+            spent = what.estimate if cost is None else nanos(cost)
             today = periods_at(self.now)
             for period in (today.day, today.month):
                 where = (period, record.id)
@@ -289,7 +289,10 @@ def test_an_account_that_is_off(tmp_path: Path, heard: list[Notice]) -> None:
         meter = Meter(account, off=off, now=lambda: NOW, clock=lambda clock=clock: clock[0])  # type: ignore[arg-type,misc]
         account.off = True
         assert not meter.refresh()
-        assert isinstance(meter.enter(HARD), Denied) is closed
+        first = meter.enter(HARD)
+        assert isinstance(first, Denied) is closed
+        if isinstance(first, Held):
+            meter.leave(HARD, first, None, asked=False)
         account.off = False
         assert meter.refresh()
         clock[0] += STALE

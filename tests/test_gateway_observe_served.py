@@ -4,8 +4,10 @@ import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from anthropic import AsyncAnthropic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,8 @@ from fastcascade.gateway.settings import Observe
 from fastcascade.wire.endpoint import ANYONE
 from gateways import chat, client_of, running
 from real import until
+from wire import anthropic as claude
+from wire.server import WireServer
 
 CHAT = "/v1/chat/completions"
 
@@ -85,3 +89,43 @@ def test_a_gateway_observes_as_its_file_says(tmp_path: Path) -> None:
         asyncio.run(main())
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.errors
+
+
+def test_a_gateway_takes_over_what_it_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's own model is passed on, and what a cascade would have saved is noted; reloaded, the cascade answers."""
+    monkeypatch.setenv("FC_KEY", "provider-key-of-no-known-form")
+    tier = '[[cascades.chat.tiers]]\nname = "{0}"\nbackend = {{ kind = "rules", faq = {{ hi = "{0}" }} }}\n'
+    file = tmp_path / "cascade.toml"
+    price = "price = { input = 1000.0, output = 1000.0 }"
+
+    with WireServer() as server:
+        passed = (
+            f'passthrough = "anthropic", base_url = "{server.url}", api_key = "env:FC_KEY", instead = "chat", {price}'
+        )
+        text = f"{tier.format('small')}{tier.format('large')}[gateway]\nport = 0\nmode = 'observe'\n"
+        file.write_text(f'{text}[gateway.models]\n"claude-*" = {{ {passed} }}\n')
+        server.stream(claude.frames(claude.message([claude.text("Small")])))
+        with running(str(file)) as (process, port):
+
+            async def main() -> None:
+                base = f"http://127.0.0.1:{port}"
+                asked: Any = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+                async with AsyncAnthropic(base_url=base, api_key="none", max_retries=0) as theirs:
+                    async with theirs.messages.stream(**asked) as stream:
+                        assert (await stream.get_final_message()).content[0].text == "Small"  # type: ignore[union-attr] # a text
+                    await until((tmp_path / "observe.jsonl").exists, "a line")
+                    line = json.loads((tmp_path / "observe.jsonl").read_text())
+                    assert (line["model"], line["would"]["tier"], line["same_text"]) == ("claude-x", "small", True)
+                    assert line["saved_usd"] == pytest.approx(0.046)
+                    async with client_of(port) as client:
+                        counted = (await client.get("/metrics")).body.decode()
+                    assert 'fastcascade_observed_total{worker="0",became="looked"} 1' in counted
+                    file.write_text(file.read_text().replace("'observe'", "'enforce'"))
+                    process.signal(signal.SIGHUP)
+                    process.said("reloaded")
+                    assert (await theirs.messages.create(**asked)).content[0].text == "small"
+                assert len(server.seen) == 1
+
+            asyncio.run(main())
+            process.signal(signal.SIGTERM)
+            assert process.end() == 0, process.errors

@@ -26,7 +26,6 @@ from fastcascade.messages import (
 )
 from fastcascade.streaming import pieces
 from fastcascade.wire.anthropic import MESSAGES, Messages
-from fastcascade.wire.anthropic_out import unsaid
 from fastcascade.wire.format import Asked
 from test_backend_anthropic_roundtrip import SAID, SIZES, STOPS
 from wire.anthropic import frames, message, text, thinking, tool_use
@@ -107,7 +106,9 @@ def test_content(content: tuple[Block, ...], said: list[dict[str, Any]]) -> None
     found = whole(given)
     assert (found.model, found.role, found.type) == (NAME, "assistant", "message")
     assert plain(streamed(given))["content"] == said
-    if not unsaid(given) and all(each["type"] != "tool_use" or "INVALID_JSON" not in each["input"] for each in said):
+    if {*MESSAGES.unsaid(given)} <= {"thinking.signature"} and all(
+        each["type"] != "tool_use" or "INVALID_JSON" not in each["input"] for each in said
+    ):
         assert plain(streamed(given, pieces(given.reply or Reply(()))))["content"] == said
 
 
@@ -172,7 +173,36 @@ def test_what_cannot_be_said_is_named() -> None:
     """What the format has no words for is left out, and can be named."""
     given = answer(Text("a"), Image(url="https://x.test"), Opaque("openai", {"type": "audio"}), Text(""))
     assert [each.type for each in whole(given).content] == ["text"]
-    assert unsaid(given) == ("image", "opaque")
+    assert MESSAGES.unsaid(given) == ("image", "audio")
+    thought = (Thinking("hm"), Thinking("hm", "s", by="other"), Thinking("hm", "s", by="anthropic"), Thinking(""))
+    assert MESSAGES.unsaid(answer(*thought)) == ("thinking.signature",)
+
+
+SEQUENCES: list[tuple[tuple[str, ...], str, Stop, str, str | None]] = [
+    # What was asked for, the text, how it stopped; the reason that is told, and the sequence.
+    (("END",), "a", "stop_sequence", "stop_sequence", "END"),
+    (("END", "\n"), "a\n", "stop_sequence", "stop_sequence", "\n"),
+    (("D", "END"), "a END", "stop_sequence", "stop_sequence", "END"),
+    (("END", "\n"), "a", "stop_sequence", "stop_sequence", None),
+    ((), "a", "stop_sequence", "stop_sequence", None),
+    (("END",), "a", "end", "end_turn", None),
+    (("END",), "a END", "length", "max_tokens", None),
+]
+
+
+@pytest.mark.parametrize(("stops", "said", "stop", "reason", "wanted"), SEQUENCES)
+def test_the_sequence_that_was_met_is_told(
+    stops: tuple[str, ...], said: str, stop: Stop, reason: str, wanted: str | None
+) -> None:
+    """Where another provider stopped at one, it is the only one there is, or the one that the text ends with."""
+    given = Answer(Reply((Text(said),), "gpt-x", stop), Request.of("hi", stop=stops))
+    for found in (whole(given), streamed(given), streamed(given, pieces_of(said))):
+        assert (found.stop_reason, found.stop_sequence) == (reason, wanted)
+
+
+def pieces_of(said: str) -> list[Delta]:
+    """A text in two."""
+    return [Delta("text", said[:1], 0), Delta("text", said[1:], 0)]
 
 
 def test_a_stream_goes_from_block_to_block() -> None:

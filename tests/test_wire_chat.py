@@ -155,10 +155,11 @@ def test_what_only_openai_knows_is_kept_and_what_nobody_knows_is_named() -> None
 
 
 def test_who_asks_is_known_and_not_sent_on() -> None:
-    """The newer field goes before the older."""
+    """The newer field goes before the older; that no provider is told who asks is said."""
     assert CHAT.read(body(user="u"), {}).request.user == "u"
-    read = CHAT.read(body(user="u", safety_identifier="s"), {}).request
-    assert (read.user, read.options) == ("s", {})
+    read = CHAT.read(body(user="u", safety_identifier="s"), {})
+    assert (read.request.user, read.request.options) == ("s", {})
+    assert list(read.not_carried) == ["user", "safety_identifier"]
 
 
 def test_messages_that_have_no_place_of_their_own_are_moved_and_told() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 openai = pytest.importorskip("openai")
 
@@ -34,25 +34,13 @@ from fastcascade.wire import responses_in  # noqa: E402
 from fastcascade.wire.format import Format  # noqa: E402
 from fastcascade.wire.responses import RESPONSES, Responses  # noqa: E402
 from playing import Playing, asked, events, stream_of  # noqa: E402
+from test_wire_chat import Step, Weather  # noqa: E402
 
 FEW = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 FORMAT: Format = Responses(lambda: 1_795_000_000.0, lambda: "n0")
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 USAGE = Usage(12, 5, 4, 1, 2)
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": True}
-
-
-class Step(BaseModel):
-    """A step, as a client's own type."""
-
-    text: str
-    number: int
-
-
-class Weather(BaseModel):
-    """Arguments of a tool, as a client's own type."""
-
-    city: str = ""
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -83,7 +71,7 @@ def test_a_text_and_its_settings_are_read() -> None:
     )
     read = RESPONSES.read(given, {})
     request = read.request
-    assert (read.model, read.stream, list(read.not_carried)) == ("m", True, [])
+    assert (read.model, read.stream, list(read.not_carried)) == ("m", True, ["safety_identifier"])
     assert (request.system, request.messages) == ((Text("be brief"),), (Message("user", "hi"),))
     assert (request.max_tokens, request.temperature, request.top_p, request.thinking) == (9, 0.5, 0.25, 16384)
     assert (request.schema, request.logprobs, request.user) == ({"type": "object"}, 2, "u")

@@ -23,6 +23,7 @@ from fastcascade.messages import (
     ToolResult,
     Usage,
 )
+from fastcascade.quick import quick
 from fastcascade.records import dump, known
 
 __all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent", "Via"]
@@ -48,6 +49,7 @@ class Entrance:
     after: float = 0.0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Spent:
     """One call: what it was for, and what it took. A cost of None is unknown; `estimated` is from the prompt alone.
@@ -67,6 +69,7 @@ class Spent:
     by: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of one tier: its calls (the answer, samples, judges), the score, and what was decided."""
@@ -98,6 +101,7 @@ class Attempt:
         return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply that was judged, or the best there was; every attempt, and what it took.
@@ -155,7 +159,8 @@ class Answer:
     @property
     def cost_usd(self) -> float | None:
         """What all calls cost, the rejected and the cancelled too; None if that of any is unknown."""
-        return total(self.calls)
+        attempts = self.attempts
+        return total(attempts[0].calls if len(attempts) == 1 else self.calls)
 
     @property
     def known_cost_usd(self) -> float:
@@ -165,7 +170,8 @@ class Answer:
     @property
     def usage(self) -> Usage:
         """Tokens of all calls, as far as they were reported."""
-        return sum((call.usage for call in self.calls if call.usage is not None), start=Usage())
+        told = [call.usage for attempt in self.attempts for call in attempt.calls if call.usage is not None]
+        return told[0] if len(told) == 1 else sum(told, start=Usage())
 
     def trace(self) -> dict[str, Any]:
         """All of it, the outcome of every call too, as JSON can hold it: what `replay` answers from."""

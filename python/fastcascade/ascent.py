@@ -39,10 +39,10 @@ class Ascent:
 
     def _climbed(self) -> Generator[Effect, Outcome, Answer]:
         cascade, ledger = self.cascade, self.ledger
-        if self.entrance is None:
-            yield from self._enter()
-        else:
+        if self.entrance is not None:
             ledger.now = max(ledger.now, ledger.started + self.entrance.after)
+        elif not self._enters_anywhere():
+            yield from self._enter()
         entrance = self.entrance or cascade.everywhere
         first, last = min(entrance.first, cascade.top), min(entrance.last, cascade.top)
         climb = self.climb = Climb(
@@ -79,11 +79,16 @@ class Ascent:
         except Exception:  # noqa: BLE001 - a user's policy may raise anything
             return STAND_IN.after(standing, ladder)
 
-    def _enter(self) -> Generator[Effect, Outcome, None]:
-        cascade, request, ledger = self.cascade, self.request, self.ledger
+    def _enters_anywhere(self) -> bool:
+        """Whether nothing is said of where it may enter."""
+        cascade, request = self.cascade, self.request
         if cascade.plain and not (request.min_tier or request.max_tier or request.regenerate):
             self.entrance = cascade.everywhere
-            return
+            return True
+        return False
+
+    def _enter(self) -> Generator[Effect, Outcome, None]:
+        cascade, request, ledger = self.cascade, self.request, self.ledger
         self.request = request = yield from cascade.lanes.find_route(request, ledger)
         sticky = cascade.sessions.place(request) if cascade.sessions and not self.replaying else 0
         entrance = cascade.lanes.choose(request, cascade.places, sticky, remember=not self.replaying)

@@ -2,13 +2,15 @@
 
     app = CascadeMiddleware(app, keys=keys, limit=Quota(100, "minute"), cache=True, log=True, fallback="Back soon.")
     app.add_middleware(CascadeMiddleware, keys=keys)      # Starlette and FastAPI
+    app.asgi_app = CascadeMiddleware(app.asgi_app)        # Quart
+
+Litestar makes a middleware anew for each route: put this around it. CORS belongs outside, or refusals lack its headers.
 
 A request takes this way: its path is looked at, its credential identified, its route found (`Front.gate`); guards of
 yours; the cache; the limit (`Front.charge`); guards of yours with `on_hits = False`; the app; the fallback where that
 has failed. An app finds the `Call` in `scope["fastcascade"]`.
 
-Streams are passed on piece by piece, websockets are guarded before they are accepted and then left alone, and of the
-lifespan nothing is touched.
+Streams pass piece by piece, websockets are guarded before they are accepted and then left alone, the lifespan always.
 """
 
 import asyncio
@@ -24,14 +26,16 @@ from fastcascade.dropin_asgi import (
     Receive,
     Scope,
     Send,
+    bodied,
     conditional,
     counting,
+    left,
     nobody,
     turned_away,
     unsent,
     watching,
 )
-from fastcascade.dropin_fallback import log, told
+from fastcascade.dropin_fallback import given, log, once, told
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_refresh import Flights, Refreshes
 from fastcascade.dropin_sending import Sending
@@ -94,6 +98,8 @@ class CascadeMiddleware:
                     ending = await self._chain(parts.outer, call, partial(self._cached, call, receive, sending))
                 else:
                     ending = await self._cached(call, receive, sending)
+            answered = sending.begun or (sending.asked and not sending.held)
+            ending = given(ending, answered=answered)
             if ending is not None and not sending.begun:
                 await sending.end(ending)
         except asyncio.CancelledError:
@@ -101,8 +107,8 @@ class CascadeMiddleware:
             raise
         except Exception as error:
             if sending.begun or parts.fallback is None:
-                # Servers tell of a client that has left by an `OSError` from `send`.
-                call.gone = sending.begun and not sending.over and isinstance(error, OSError)
+                call.gone = sending.begun and not sending.over and left(error)
+                call.broken = sending.begun and not call.gone
                 call.status = call.status or 500
                 raise
             log.exception("a guard or the cache has failed; the fallback answers")
@@ -123,6 +129,7 @@ class CascadeMiddleware:
     async def _cached(self, call: AsgiCall, receive: Receive, sending: Sending) -> Ending | None:
         """The cache, and behind it the app."""
         call.went_on = True
+        once(begun=sending.begun)
         cache = self._parts.cache
         if cache is None:
             ending = self._front.charge(call)
@@ -172,6 +179,8 @@ class CascadeMiddleware:
         if ending is not None:
             return ending
         sending.token = found.token
+        if found.token.keep:
+            receive = bodied(found.token, receive)
         scope = conditional(call.scope, found) if found.kind == "validate" else call.scope
         if call.method not in SAFE:
             sending.unsafe = partial(
@@ -189,6 +198,8 @@ class CascadeMiddleware:
     async def _ask(self, call: AsgiCall, scope: Scope, receive: Receive, sending: Sending) -> Ending | None:
         """The app; and what stands in for it where it fails."""
         fallback = self._parts.fallback
+        once(begun=sending.begun)
+        sending.asked = True
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
@@ -234,7 +245,7 @@ class CascadeMiddleware:
         try:
             ending = self._front.admit(call)
             if ending is None:
-                ending = await self._chain((*parts.outer, *parts.inner), call, ask)
+                ending = given(await self._chain((*parts.outer, *parts.inner), call, ask), answered=call.went_on)
             if ending is not None and not call.went_on:
                 await turned_away(call, ending, receive, send)
         finally:

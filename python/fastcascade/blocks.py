@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from fastcascade.errors import RequestError
+from fastcascade.quick import quick
 
 __all__ = [
     "Block",
@@ -57,6 +58,7 @@ def nothing() -> Extra:
     return NOTHING
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Text:
     """Plain text."""
@@ -75,6 +77,7 @@ class Image:
     extra: Extra = field(default_factory=nothing, hash=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """What a model thought before it spoke; `signature` proves it to the provider that wrote it.
@@ -88,6 +91,7 @@ class Thinking:
     by: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool the model wants run. `arguments` is the JSON text as the model wrote it, which may be malformed."""
@@ -136,6 +140,7 @@ Block: TypeAlias = Text | Image | Thinking | ToolCall | ToolResult | Opaque
 Content: TypeAlias = str | Iterable[Block]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation. A text will do for content."""

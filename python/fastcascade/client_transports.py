@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from datetime import timedelta
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import httpx2
 
 from fastcascade import background
+from fastcascade.client_plain import answered
 from fastcascade.wire.endpoint import Caller, Endpoint, Response
 
 __all__ = ["AsyncTransport", "SyncTransport", "made"]
@@ -33,16 +36,18 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request."""
+        began = perf_counter()
         body = await request.aread()
         patience = _patience(request)
-        said = await _asked(self.endpoint, self.caller, request, body, patience)
+        method, path, headers, within = _read(request, patience)
+        said = await self.endpoint.handle(method, path, headers, body, self.caller, within=within)
         if said.pieces is None:
-            return httpx2.Response(said.status, headers=said.headers, content=said.body)
+            return _whole(said, began)
         return httpx2.Response(said.status, headers=said.headers, stream=_AsyncPieces(said.pieces, patience, request))
 
 
 class SyncTransport(httpx2.BaseTransport):
-    """Answers plain code, from the event loop in the background."""
+    """Answers plain code: in its own thread as far as that goes, then from the event loop in the background."""
 
     def __init__(self, endpoint: Endpoint, caller: Caller) -> None:
         """Answer from this endpoint, as this caller."""
@@ -50,13 +55,26 @@ class SyncTransport(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request."""
+        began = perf_counter()
         body = request.read()
         patience = _patience(request)
-        said = background.result(_asked(self.endpoint, self.caller, request, body, patience))
+        method, path, headers, within = _read(request, patience)
+        said = answered(self.endpoint, method, path, headers, body, self.caller, within=within)
         if said.pieces is None:
-            return httpx2.Response(said.status, headers=said.headers, content=said.body)
+            return _whole(said, began)
         stream = _SyncPieces(said.pieces, self.endpoint.patience(patience), request)
         return httpx2.Response(said.status, headers=said.headers, stream=stream)
+
+
+def _whole(said: Response, began: float) -> httpx2.Response:
+    """An answer that is read already, and noted as such: to let httpx2 read it takes longer than all else here."""
+    body = said.body or b""
+    headers = [*said.headers, ("content-length", str(len(body)))]
+    response = httpx2.Response(said.status, headers=headers, stream=httpx2.ByteStream(body))
+    response._content = body  # noqa: SLF001 - where it were kept elsewhere, the stream would be read
+    response.is_closed = response.is_stream_consumed = True
+    response.elapsed = timedelta(seconds=perf_counter() - began)
+    return response
 
 
 class _Pieces:
@@ -92,20 +110,32 @@ class _SyncPieces(_Pieces, httpx2.SyncByteStream):
         background.result(self._pieces.aclose())
 
 
-async def _asked(
-    endpoint: Endpoint, caller: Caller, request: httpx2.Request, body: bytes, patience: float | None
-) -> Response:
+def _read(request: httpx2.Request, patience: float | None) -> tuple[str, str, dict[str, str], float | None]:
+    """The method, the path, the headers that somebody here reads, and how long the answer may take."""
     headers = {}
     for name, value in request.headers.raw:
-        key = name.lower()
-        if key not in LEFT_OUT and not key.startswith(b"x-stainless-"):
-            headers[key.decode("latin-1")] = value.decode("latin-1")
+        key = _KEYS.get(name)
+        if key is None:
+            key = _key(name)
+        if key:
+            headers[key] = value.decode("latin-1")
     path = request.url.path
     start = path.find("/v1/")  # a base URL may have a path of its own
     within = None if patience is None else patience - min(EARLIER, patience / 4)
-    return await endpoint.handle(
-        request.method, path[start:] if start > 0 else path, headers, body, caller, within=within
-    )
+    return request.method, path[start:] if start > 0 else path, headers, within
+
+
+_KEYS: dict[bytes, str] = {}
+"""What names of headers are as keys; empty for those that nobody here reads. An SDK sends the same few."""
+MOST_KEYS: Final = 256
+
+
+def _key(name: bytes) -> str:
+    lower = name.lower()
+    key = "" if lower in LEFT_OUT or lower.startswith(b"x-stainless-") else lower.decode("latin-1")
+    if len(_KEYS) < MOST_KEYS:
+        _KEYS[name] = key
+    return key
 
 
 async def _in_time(work: Awaitable[T], patience: float | None, request: httpx2.Request) -> T:

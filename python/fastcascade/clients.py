@@ -76,6 +76,11 @@ def http_client(
         endpoint = cascade
     else:
         named = dict(models or {})
+        given: tuple[object, ...] = (cascade, *named.values())
+        for each in given:
+            if not isinstance(each, Cascade):
+                msg = f"http_client is answered by a Cascade or an Endpoint, and not by {type(each).__name__}"
+                raise ConfigError(msg)
         first = "cascade"
         while first in named:
             first += "-"

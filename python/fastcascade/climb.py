@@ -68,13 +68,17 @@ class Climb:
             call = Call(tier.backend, self.request, "answer", tier.timeout)
             if refused := self._refusal(tier, call, position):
                 return self._ended(position, began, "failed", error=refused)
-            outcome = yield from self._ask(tier, call, position)
-            if outcome is None:
-                return (yield from self._overtaken(position, began))
+            if self.streaming or self.hedge is not None:
+                other = yield from self._ask(tier, call, position)
+                if other is None:
+                    return (yield from self._overtaken(position, began))
+                outcome = other
+            else:
+                outcome = yield call
         else:
             call, began = handle.call, handle.started
             outcome = yield from self._await(handle)
-        self.ledger.charge(tier, call, outcome, self.piped.characters)
+        self.ledger.charge(tier, call, outcome, self.piped.characters if self.streaming else 0)
         if tier.latencies is not None and outcome.failure is None and self.ledger.counting:
             tier.latencies.add(outcome.ended - outcome.started)
         return (yield from self._judged(position, began, call.request, outcome))

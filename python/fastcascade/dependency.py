@@ -71,14 +71,16 @@ class CascadeDependency:
     Args:
         cascade: what is asked.
         caller: who asks: a `Caller`, or a plain function of the request that gives one.
-        headers: whether headers are read at all; not for clients that are not trusted with them.
+        headers: whether headers are read at all. Whoever may write them may ask the dearest tier, as any customer and
+            with a budget of its own choice; so by default they are read only where `caller` says who asks.
     """
 
     def __init__(
-        self, cascade: Cascade, *, caller: Caller | Callable[[Any], Caller] = ANYONE, headers: bool = True
+        self, cascade: Cascade, *, caller: Caller | Callable[[Any], Caller] = ANYONE, headers: bool | None = None
     ) -> None:
         """Load no framework."""
-        self.cascade, self.caller, self.headers = cascade, caller, headers
+        self.cascade, self.caller = cascade, caller
+        self.headers = caller is not ANYONE if headers is None else headers
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -107,7 +109,7 @@ class CascadeDependency:
 
 
 def cascade_dependency(
-    cascade: Cascade, *, caller: Caller | Callable[[Any], Caller] = ANYONE, headers: bool = True
+    cascade: Cascade, *, caller: Caller | Callable[[Any], Caller] = ANYONE, headers: bool | None = None
 ) -> CascadeDependency:
     """For `Depends(cascade_dependency(cascade))`: see `CascadeDependency`."""
     return CascadeDependency(cascade, caller=caller, headers=headers)
@@ -151,6 +153,9 @@ class Answers:
             raise ConfigError(msg)
         cascade, fields = self.cascade, self.fields
 
+        async def later(said: Awaitable[Ask]) -> Answer:
+            return await cascade.run(await said, **fields)
+
         if inspect.iscoroutinefunction(function):
 
             @wraps(function)
@@ -160,8 +165,10 @@ class Answers:
             return _signed(waited, function)
 
         @wraps(function)
-        def plain(*args: Any, **kwargs: Any) -> Answer:
-            return cascade.run_sync(function(*args, **kwargs), **fields)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            said = function(*args, **kwargs)
+            # Async all the same: an object with an async `__call__`, or what another decorator has made.
+            return later(said) if inspect.isawaitable(said) else cascade.run_sync(said, **fields)
 
         return _signed(plain, function)
 

@@ -121,6 +121,10 @@ class Answering:
             if self._size > self._most:
                 self._kept = None
 
+    def broken(self) -> None:
+        """The app has failed in the middle of its body."""
+        self._call.broken = True
+
     def whole(self) -> None:
         """The body was seen to its end."""
         if self._kept is not None and self._cache is not None and self.token is not None and self._head is not None:
@@ -188,12 +192,21 @@ class Body:
         """The next piece."""
         piece, self._first = self._first, None
         if piece is None:
-            piece = None if self._ended or self._pieces is None else next(self._pieces, None)
+            piece = self._next()
         if piece is None:
             self._finish()
             raise StopIteration
         self._answering.seen(piece)
         return piece
+
+    def _next(self) -> bytes | None:
+        if self._ended or self._pieces is None:
+            return None
+        try:
+            return next(self._pieces, None)
+        except BaseException:
+            self._answering.broken()
+            raise
 
     def close(self) -> None:
         """Close what the app gave back."""

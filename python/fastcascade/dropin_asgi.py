@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote
 
-from fastcascade.caching.http_records import Found
+from fastcascade.caching.http_records import Found, Token
 from fastcascade.dropin_fallback import framed
 from fastcascade.guards.guard import Call, Ending
 from fastcascade.guards.limits import Proxies
@@ -16,8 +16,10 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "bodied",
     "conditional",
     "counting",
+    "left",
     "nobody",
     "turned_away",
     "unsent",
@@ -103,8 +105,8 @@ class AsgiCall(Call):
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI has them."""
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    """Headers as ASGI has them, which takes their names in lower case alone, as HTTP/2 does."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
 def conditional(scope: Scope, found: Found) -> Scope:
@@ -123,6 +125,23 @@ def watching(call: Call, receive: Receive, over: Callable[[], bool]) -> Receive:
         return message
 
     return watched
+
+
+def bodied(token: Token, receive: Receive) -> Receive:
+    """`receive`, with a note of it when the request has a body: nobody else's answer may hang on that (fat GET)."""
+
+    async def received() -> Message:
+        message = await receive()
+        if message.get("body"):
+            token.fat = True
+        return message
+
+    return received
+
+
+def left(error: Exception) -> bool:
+    """Whether a client has left: servers say so by an `OSError` from `send`, frameworks by what they make of it."""
+    return isinstance(error, OSError) or isinstance(error.__context__, OSError)
 
 
 def counting(call: Call, send: Send) -> Send:
@@ -164,7 +183,9 @@ async def unsent(message: Message) -> None:
 async def turned_away(call: Call, ending: Ending, receive: Receive, send: Send) -> None:
     """Refuse a websocket: with an HTTP answer where the server can, else by closing it (policy violation)."""
     call.status = ending.status
-    await receive()  # websocket.connect: nothing may be sent before it
+    if (await receive())["type"] != "websocket.connect":  # nothing may be sent before it, nor once they are gone
+        call.gone = True
+        return
     if "websocket.http.response" in (call.scope.get("extensions") or {}):
         headers, body = framed(call, ending)
         call.sent += len(body)

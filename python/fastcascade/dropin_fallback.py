@@ -13,7 +13,7 @@ from typing import Any, Final
 from fastcascade.errors import ConfigError
 from fastcascade.guards.guard import Call, Ending
 
-__all__ = ["LAST_WORDS", "TEXT", "Fallback", "framed", "log", "told"]
+__all__ = ["LAST_WORDS", "TEXT", "Fallback", "framed", "given", "log", "once", "told"]
 
 log: Final = logging.getLogger("fastcascade")
 LAST_WORDS: Final = "This cannot be answered right now. Please try again in a moment."
@@ -92,9 +92,27 @@ def framed(call: Call, ending: Ending) -> tuple[list[tuple[str, str]], bytes]:
     if ending.degraded:
         headers.append(("x-cascade-degraded", ending.degraded))
     bare = ending.status in {204, 304} or ending.status < 200
-    if not bare and not any(name == "content-length" for name, _ in headers):
+    if not bare and not any(name.lower() == "content-length" for name, _ in headers):
         headers.append(("content-length", str(len(ending.body))))
     return headers, b"" if bare or call.method == "HEAD" else ending.body
+
+
+def given(ending: Any, *, answered: bool) -> Ending | None:
+    """What guards have ended a request with. One that gives something else, or nothing at all, would leave it open.
+
+    `answered`: the app's answer is out, or the app has ended without one, which is for the server to mend.
+    """
+    if ending is None and not answered:
+        raise TypeError("a guard has given None, and nobody answers: it must return an Ending, or what proceed() gave")
+    if ending is not None and not isinstance(ending, Ending):
+        raise TypeError(f"a guard gives an Ending, or what proceed() gave, and not {type(ending).__name__}")
+    return ending
+
+
+def once(*, begun: bool) -> None:
+    """Refuse to go on a second time: the app would do all over again what it has been asked for."""
+    if begun:
+        raise RuntimeError("a guard has called proceed() again, and an answer is out already")
 
 
 def told(call: Call) -> None:

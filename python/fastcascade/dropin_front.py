@@ -92,6 +92,10 @@ class Front:
         """As the middleware was told."""
         if strict and router is None:
             raise ConfigError("strict=True is for the routes of a router: give one")
+        if not isinstance(router, Router | Mapping) and router is not None:
+            router = [*router]
+            if keys is None and any(route.scopes for route in router):
+                raise ConfigError("routes ask for scopes, and without a key ring nobody has any: give keys=KeyRing()")
         table = router if isinstance(router, Router) or router is None else Router(router)
         limiter = RateLimiter(limit) if isinstance(limit, Quota) else limit
         self.keys = keys

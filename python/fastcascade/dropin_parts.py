@@ -86,6 +86,7 @@ class Parts(Generic[G]):
         """See `Settings`."""
         if not callable(app):
             raise ConfigError(f"the app to stand before must be callable, and {type(app).__name__} is not")
+        _for_all_routes(app, limit, cache)
         for guard in guards:
             if not callable(guard) or isinstance(guard, type):
                 raise ConfigError(f"a guard is called with the call and what goes on, and {guard!r} cannot be")
@@ -101,6 +102,8 @@ class Parts(Generic[G]):
             tell=tell_limits,
         )
         self.cache = _cache(cache)
+        if self.cache is not None:
+            self.cache.guarded_by(found.headers)
         self.proxies = _proxies(trusted_proxies)
         # Those that look at every request stand before the cache, the others between it and the app.
         self.outer = tuple(guard for guard in guards if getattr(guard, "on_hits", True))
@@ -113,6 +116,22 @@ class Parts(Generic[G]):
             raise ConfigError("single_flight=True is for answers that are cached: give cache=True")
         # Then there is nothing to see of what the app answers, and it is left alone.
         self.bare = not guards and self.cache is None and self.fallback is None and self.log is None and not tell_limits
+
+
+def _for_all_routes(app: Any, limit: Any, cache: Any) -> None:
+    """Refuse what would be one for each route: Litestar makes its middlewares anew for every route that there is.
+
+    A limit would count each route alone, and a POST would leave the cache of the GET beside it as it was.
+    """
+    kind = type(app)
+    if not kind.__module__.startswith("litestar.") or any(each.__name__ == "Litestar" for each in kind.__mro__):
+        return
+    for name, given, shared in (("limit", limit, RateLimiter), ("cache", cache, HttpCache)):
+        if given is not None and given is not False and not isinstance(given, shared):
+            raise ConfigError(
+                f"Litestar makes a middleware for each route, each with a {name} of its own: put CascadeMiddleware "
+                f"around the app, or hand in one {shared.__name__} that all share"
+            )
 
 
 def _cache(cache: HttpCache | Cache[Any] | Literal[True] | None) -> HttpCache | None:

@@ -40,6 +40,10 @@ class Refreshes:
         task.add_done_callback(self._tasks.discard)
 
 
+def _nobody_waits() -> None:
+    """The end of a flight that nobody has joined."""
+
+
 class Flights:
     """Who fetches what, in this event loop: those who ask for the same wait."""
 
@@ -57,7 +61,11 @@ class Flights:
 
     def lead(self, key: Any) -> Callable[[], None]:
         """Fetch this for all; comes to what is to be called when it is there, or will not be."""
-        flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a server on another kind of loop: there each asks for itself
+            return _nobody_waits
+        flight: asyncio.Future[None] = loop.create_future()
         if key not in self._flights:
             self._flights[key] = flight
 

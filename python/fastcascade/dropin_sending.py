@@ -19,6 +19,12 @@ Pairs: TypeAlias = Iterable[tuple[bytes, bytes]]
 MOST_KEPT: Final = 1 << 20
 
 
+def _length(headers: Pairs) -> int:
+    """The length of a body that the server reads by itself."""
+    said = next((value for name, value in headers if name.lower() == b"content-length"), b"")
+    return int(said) if said.isdigit() else 0
+
+
 async def _nothing() -> None:
     """What is held back is not sent."""
 
@@ -36,6 +42,7 @@ class Sending:
         "_most",
         "_send",
         "_size",
+        "asked",
         "begun",
         "held",
         "over",
@@ -59,6 +66,8 @@ class Sending:
         self._most = getattr(cache, "max_body", MOST_KEPT)
         self.token: Token | None = None
         """Of the cache, once it has been asked and had no answer."""
+        self.asked = False
+        """Whether the app was asked."""
         self.begun = False
         """Whether the head of an answer is out."""
         self.over = False
@@ -83,12 +92,18 @@ class Sending:
             return self._start(message)
         if kind in {"http.response.pathsend", "http.response.zerocopysend"}:
             self._give_up()
+            self._call.sent += _length(self._head[1]) if kind == "http.response.pathsend" else 0
             self.over = kind == "http.response.pathsend" or not message.get("more_body", False)
         return self._send(message)
 
     def _start(self, message: Message) -> Awaitable[None]:
         status = message["status"]
         headers = message.get("headers", ())
+        if headers.__class__ is not list and headers.__class__ is not tuple:
+            # Any iterable will do for the protocol, one that can be read but once among them.
+            headers = [*headers]
+            message = {**message, "headers": headers}
+        self._head = (status, headers)
         cache, token = self._cache, self.token
         if cache is not None and token is not None:
             stand_in = self._instead(cache, token, status, headers)
@@ -102,7 +117,6 @@ class Sending:
         if cache is not None and token is not None:
             changed, wanted = cache.passed(token, status, headers)
             if wanted and not message.get("trailers", False):
-                self._head = (status, headers)
                 self._kept = []
             elif self.settled is not None:
                 self.settled()

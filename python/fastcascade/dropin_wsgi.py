@@ -43,7 +43,13 @@ class WsgiCall(Call):
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """All of them, as the cache reads them."""
-        return [(_name(key), value.encode("latin-1")) for key, value in self.scope.items() if key.startswith("HTTP_")]
+        scope = self.scope
+        found = [(_name(key), value.encode("latin-1")) for key, value in scope.items() if key.startswith("HTTP_")]
+        for key in ("CONTENT_LENGTH", "CONTENT_TYPE"):  # the two that stand there without the prefix
+            value: str = scope.get(key) or ""
+            if value:
+                found.append((_name(f"HTTP_{key}"), value.encode("latin-1")))
+        return found
 
     @property
     def query(self) -> str:

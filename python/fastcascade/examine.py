@@ -36,7 +36,15 @@ def _through(
     try:
         effect = next(judging)
         while True:
-            effect = judging.send((yield from _for_gate(ledger, tier, effect)))
+            if type(effect) is Check:
+                effect.label = ledger.label(tier.name, effect.purpose)
+                effect.timeout = ledger.time_left(effect.timeout)
+                outcome = yield effect
+                ledger.outcomes[effect.label] = outcome
+                ledger.tick(outcome)
+            else:
+                outcome = yield from _for_gate(ledger, tier, effect)
+            effect = judging.send(outcome)
     except StopIteration as done:
         verdict: Verdict = done.value
         return verdict
@@ -51,13 +59,6 @@ def _for_gate(ledger: Ledger, tier: Tier, effect: Effect) -> Generator[Effect, O
         return outcome
     if isinstance(effect, Gather):
         return (yield from _gathered(ledger, tier, effect))
-    if isinstance(effect, Check):
-        effect.label = ledger.label(tier.name, effect.purpose)
-        effect.timeout = ledger.time_left(effect.timeout)
-        outcome = yield effect
-        ledger.outcomes[effect.label] = outcome
-        ledger.tick(outcome)
-        return outcome
     msg = f"a gate may yield Call, Gather and Check, not {type(effect).__name__}"
     raise TypeError(msg)
 

@@ -57,7 +57,7 @@ class Run(Ascent):
         stale = self.cascade.chain.stale
         key = self._key(stale) if stale is not None else None
         if stale is None or key is None:
-            answer = yield from self._let_in()
+            answer = yield from (self._let_in() if self.cascade.slots is not None else self._answered())
         else:
             answer = yield from self._looked(stale, key)
         if answer.reply is None:

@@ -24,6 +24,7 @@ from fastcascade.blocks import (
     nothing,
 )
 from fastcascade.errors import RequestError
+from fastcascade.quick import quick
 
 __all__ = [
     "Block",
@@ -69,6 +70,7 @@ class Budget:
                 raise RequestError(msg)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked, of whichever model: the conversation, how to sample, and what is known about the caller.
@@ -163,6 +165,7 @@ class Request:
 Ask: TypeAlias = str | Message | Sequence[Message | str] | Request
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens. `input` counts all that was read, from the prompt cache or not; `output` all that was written.
@@ -187,6 +190,7 @@ class Usage:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token as the model weighed it: natural logarithms; `top` holds the alternatives, likeliest first."""
@@ -197,6 +201,7 @@ class Token:
     tool: bool = False  # part of a tool's arguments
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a backend said, not yet judged.
@@ -259,6 +264,7 @@ class Reply:
         return True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Delta:
     """A piece of a reply as it streams. `index` is the block it belongs to, counted from 0 within the reply.

@@ -4,10 +4,11 @@ Whoever does them knows nothing of tiers or gates; the flow decides what an erro
 """
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from fastcascade.asking import checked, failure_of, instant, is_cancelled, is_enough, opened, piece, reply_of
 from fastcascade.backends.backend import Backend
@@ -277,8 +278,14 @@ class Performer:
         closing.handle.settle(Outcome(None, NOT_WANTED, started, ended))
         return Outcome(None, None, started, ended)
 
+    def _apart(self) -> Self:
+        """One of the same kind, for what is done at the same time."""
+        other = copy.copy(self)
+        other._tasks, other._open, other._bound = set(), {}, None  # noqa: SLF001 - it is one of us
+        return other
+
     def _begin(self, effect: Call | Check) -> "asyncio.Task[Outcome]":
-        task = asyncio.get_running_loop().create_task(Performer(full=self._full, clock=self.clock).alone(effect))
+        task = asyncio.get_running_loop().create_task(self._apart().alone(effect))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -11,13 +11,14 @@ import io
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from inspect import iscoroutinefunction
 from threading import BoundedSemaphore, Thread
 from typing import Any, Final, TypeAlias, Unpack
 
 from fastcascade.caching.http import HttpCache
 from fastcascade.caching.http_records import Found
 from fastcascade.dropin_answering import Answering, Body
-from fastcascade.dropin_fallback import log, told
+from fastcascade.dropin_fallback import given, log, once, told
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_wsgi import Environ, StartResponse, WsgiCall, conditional
 from fastcascade.errors import ConfigError
@@ -37,6 +38,9 @@ class WsgiMiddleware:
         """Around an app."""
         self.app = app
         self._parts = parts = Parts[WsgiGuard](app, **settings)
+        for guard in parts.outer + parts.inner:
+            if iscoroutinefunction(guard) or iscoroutinefunction(type(guard).__call__):
+                raise ConfigError(f"guard {guard!r} is async, and WSGI awaits nothing: take a plain function")
         if parts.single_flight:
             raise ConfigError("single_flight=True is for ASGI: in WSGI each request that waits holds a thread")
         self._front = parts.front
@@ -64,6 +68,7 @@ class WsgiMiddleware:
             ending = self._front.gate(call)
             if ending is None:
                 ending = self._chain(parts.outer, call, partial(self._cached, call, answering, bodies))
+            ending = given(ending, answered=answering.begun or answering.served is not None)
         except Exception as error:
             _dropped(bodies)
             if answering.begun or parts.fallback is None:
@@ -86,7 +91,7 @@ class WsgiMiddleware:
         return result
 
     def _ended(self, call: WsgiCall, started: float, whole: bool) -> None:  # noqa: FBT001 - told by `Body`
-        call.gone = not whole
+        call.gone = not whole and not call.broken
         self._over(call, started)
 
     def _over(self, call: WsgiCall, started: float) -> None:
@@ -103,6 +108,7 @@ class WsgiMiddleware:
     def _cached(self, call: WsgiCall, answering: Answering, bodies: list[Iterable[bytes]]) -> Ending | None:
         """The cache, and behind it the app."""
         call.went_on = True
+        once(begun=answering.begun)
         cache = self._parts.cache
         environ = call.scope
         if cache is not None:
@@ -131,6 +137,7 @@ class WsgiMiddleware:
     ) -> Ending | None:
         """The app; and what stands in for it where it fails."""
         fallback = self._parts.fallback
+        once(begun=answering.begun)
         try:
             bodies.append(_begun(self.app(environ, answering.start), answering, environ, bodies))
         except Exception as error:

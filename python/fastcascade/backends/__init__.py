@@ -1,18 +1,18 @@
-"""Whoever answers: one async method. An SDK is loaded when a backend that needs it is named."""
+"""Whoever answers: one async method. A backend, and the SDK it needs, is loaded when it is named."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastcascade.backends.backend import Backend, Instant, Priced, Streaming
-from fastcascade.backends.function import Function
-from fastcascade.backends.recorded import Recorded, Recorder
-from fastcascade.backends.rules import Rules
+from fastcascade.later import loader
 
 if TYPE_CHECKING:
     from fastcascade.backends.anthropic import Anthropic
     from fastcascade.backends.direct import Direct
+    from fastcascade.backends.function import Function
     from fastcascade.backends.litellm import LiteLLM
     from fastcascade.backends.openai import OpenAI
+    from fastcascade.backends.recorded import Recorded, Recorder
+    from fastcascade.backends.rules import Rules
 
 __all__ = [
     "Anthropic",
@@ -29,12 +29,15 @@ __all__ = [
     "Streaming",
 ]
 
-_LATER = {"Anthropic": "anthropic", "Direct": "direct", "LiteLLM": "litellm", "OpenAI": "openai"}
-
-
-def __getattr__(name: str) -> Any:
-    """Load the modules of the SDK backends when they are first named."""
-    if name not in _LATER:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = loader(
+    __name__,
+    {
+        "anthropic": "Anthropic",
+        "direct": "Direct",
+        "function": "Function",
+        "litellm": "LiteLLM",
+        "openai": "OpenAI",
+        "recorded": "Recorded Recorder",
+        "rules": "Rules",
+    },
+)

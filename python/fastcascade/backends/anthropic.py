@@ -43,6 +43,7 @@ class Anthropic:
     structured output, or, where it allows keys it does not name, as an instruction: the API would forbid them.
     """
 
+    speaks = "anthropic"
     remote = True  # asked over a network: a tier makes it a pool, which retries
 
     def __init__(  # noqa: PLR0913 # the settings of one thing, all but the first named

@@ -36,15 +36,15 @@ def read(
     message: object, *, spelled: Mapping[int, str] | None = None, request_id: str = "", not_sent: Sequence[str] = ()
 ) -> Reply:
     """Translate a message. `spelled` holds the arguments of its tool calls as text, by block, where they are known."""
-    if not isinstance(message, Mapping):
+    if type(message) is not dict and not isinstance(message, Mapping):
         _malformed("the answer is not a JSON object")
     if message.get("type") == "error":
         raise_error(message)
     content = _field(message, "content", list)
     spelled = spelled or {}
-    blocks = tuple(_block(data, spelled.get(index)) for index, data in enumerate(content))
+    blocks = tuple([_block(data, spelled.get(index)) for index, data in enumerate(content)])
     raw_stop = _field(message, "stop_reason", str)
-    own = {name: value for name, value in message.items() if name not in SAID and value is not None}
+    own = {name: value for name, value in message.items() if value is not None and name not in SAID}
     if not_sent:
         own["not_sent"] = tuple(not_sent)
     return Reply(
@@ -231,10 +231,12 @@ def _data(block: _Growing) -> dict[str, Any]:
 
 
 def _block(data: object, spelled: str | None) -> Block:
-    if not isinstance(data, Mapping):
+    if type(data) is not dict and not isinstance(data, Mapping):
         _malformed("a block of the answer is not a JSON object")
     kind = _field(data, "type", str)
     if kind == "text":
+        if len(data) == 2:
+            return Text(_field(data, "text", str))
         return Text(_field(data, "text", str), _own(data, "text"))
     if kind == "thinking":
         return Thinking(_field(data, "thinking", str), str(data.get("signature") or ""), by=NAME)
@@ -255,7 +257,7 @@ def _own(data: Mapping[str, Any], *said: str) -> Extra:
 
 
 def _usage(given: object) -> Usage | None:
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         return None
     read_, written = _count(given, "cache_read_input_tokens"), _count(given, "cache_creation_input_tokens")
     details = given.get("output_tokens_details")
@@ -283,7 +285,7 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _field(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
     value = data.get(name)
-    if not isinstance(value, kind):
+    if type(value) is not kind and not isinstance(value, kind):
         _malformed(f"{name} is missing or of the wrong type in {str(data.get('type', 'the answer'))[:40]!r}")
     return value
 

@@ -45,6 +45,8 @@ SECRET: Final = ("auth", "cookie", "key", "secret", "token")
 """What the name of a header has in it whose value must not be repeated."""
 PATIENCE: Final = 600.0
 """Seconds to wait for each read, as the SDKs do."""
+HEADS: Final = 64
+"""Ways to ask that are remembered."""
 AFTERTHOUGHT: Final = 0.1
 """Seconds to wait for the end of a body that has said all, since a connection read to its end can be used again."""
 
@@ -106,7 +108,7 @@ class Direct:
         self.price = price
         self.base_url = checked_url(base_url) or None
         self.provider = self.base_url or HOMES[wire]  # whose prices hold
-        self._wire_name = wire
+        self._wire_name = self.speaks = wire
         key = key_of(wire, api_key, base_url)
         given = dict(headers or {})
         if organization:
@@ -130,6 +132,7 @@ class Direct:
         root = at.path.rstrip("/")
         self._path = f"{root}{self._wire.path}"
         self._post = opening("POST", self._path, at, self._always)
+        self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
         self._get = opening("GET", f"{root}{self._wire.alive}", at, self._always)
         self._patience = PATIENCE if timeout is None else timeout
         self._most = connections
@@ -218,18 +221,26 @@ class Direct:
         return f"Direct({self.name!r}, wire={self._wire_name!r}{where})"
 
     def _message(self, said: Said) -> bytes:
-        opened, more = self._post, ""
-        if said.headers:
-            own = {name.lower(): value for name, value in said.headers.items()}
-            try:
-                if self._always.keys().isdisjoint(own):
-                    more = "".join(lines(own))
-                else:  # which is rare, and takes as long as all the rest
-                    opened = opening("POST", self._path, urlsplit(self.provider), {**self._always, **own})
-            except ConfigError as error:
-                raise BackendError("unsupported", str(error)) from None
-        head = f"{more}content-length: {len(said.body)}\r\n\r\n".encode("ascii")
-        return b"".join((opened, head, said.body))
+        opened = self._opened(said.headers) if said.headers else self._post
+        return b"%bcontent-length: %d\r\n\r\n%b" % (opened, len(said.body), said.body)
+
+    def _opened(self, headers: Mapping[str, str]) -> bytes:
+        """The head with these headers in it. There are few ways to ask, each of which is checked and written once."""
+        key = tuple(headers.items())
+        known = self._heads.get(key)
+        if known is not None:
+            return known
+        own = {name.lower(): value for name, value in key}
+        try:
+            if self._always.keys().isdisjoint(own):
+                opened = self._post + "".join(lines(own)).encode("ascii")
+            else:
+                opened = opening("POST", self._path, urlsplit(self.provider), {**self._always, **own})
+        except ConfigError as error:
+            raise BackendError("unsupported", str(error)) from None
+        if len(self._heads) < HEADS:
+            self._heads[key] = opened
+        return opened
 
     def _connect(self) -> Links:
         return Links(Origin.of(self.provider, self._tls), self._patience, self._most)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from fastcascade.backends.anthropic_reply import Assembly, named, raise_error, read
-from fastcascade.backends.anthropic_wire import CLASSIC_VERSION, Style, write
+from fastcascade.backends.anthropic_wire import CLASSIC, CLASSIC_VERSION, Style, write
 from fastcascade.backends.direct_json import decoded, encoded
 from fastcascade.backends.direct_links import Exchange
 from fastcascade.backends.direct_parse import LinkError
@@ -19,6 +19,8 @@ __all__ = ["VERSION", "Messages"]
 
 VERSION: Final = "2026-10-21"
 """The version of the API that is asked for, where a model is not a classic one: the SDK's own."""
+NO_MORE: Final[dict[str, str]] = {}
+"""Headers beside those that are always sent."""
 EVENTS: Final = frozenset(
     {
         *(b"", b"message", b"ping", b"error", b"message_start", b"message_delta", b"message_stop"),
@@ -41,12 +43,9 @@ class Messages:
 
     def asks(self, request: Request, /, *, stream: bool) -> Said:
         """Write a request."""
-        sent = write(request, self._style)
-        sent.body["stream"] = stream
-        headers = (
-            sent.headers if "anthropic-version" in sent.headers else {"anthropic-version": VERSION, **sent.headers}
-        )
-        return Said(encoded(sent.body), headers, sent.not_sent)
+        body, headers, not_sent = write(request, self._style)
+        body["stream"] = stream
+        return Said(encoded(body), NO_MORE if headers is CLASSIC else headers, not_sent)
 
     def request_id(self, exchange: Exchange, /) -> str:
         """What Anthropic calls it."""

@@ -12,8 +12,9 @@ __all__ = ["Body", "Head", "LinkError", "Trouble", "chunk_size", "head_of"]
 Trouble: TypeAlias = Literal["timeout", "connection", "cut", "garbled", "full"]
 """No bytes in time; no connection, or none that answered; it ended within the body; no HTTP; no place for one more."""
 
-STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?")
-FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+STATUS: Final = r"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?"
+FIELD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*"
+WHOLE: Final = {end: re.compile(f"{STATUS}((?:{end}{FIELD})*)", re.ASCII) for end in ("\r\n", "\n")}
 DIGITS: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 HEX: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")
 
@@ -46,18 +47,23 @@ class Head(NamedTuple):
 
 def head_of(raw: bytes, *, method: str = "POST") -> Head:
     """Read a head without the empty line at its end. Raises `LinkError`."""
-    first, *lines = raw.split(b"\r\n") if b"\r\n" in raw else raw.split(b"\n")
-    found = STATUS.fullmatch(first)
+    end = "\r\n" if b"\r\n" in raw else "\n"
+    text = raw.decode("latin-1")
+    found = WHOLE[end].fullmatch(text)  # all at once: a look at each line would take three times as long
     if found is None:
-        raise LinkError("garbled", "what answered does not speak HTTP/1.1")
-    headers: list[tuple[str, str]] = []
-    for line in lines:
-        field = FIELD.fullmatch(line)
-        if field is None:
-            raise LinkError("garbled", "a header of the response is malformed")
-        headers.append((field[1].decode("ascii").lower(), field[2].decode("latin-1")))
+        raise _garbled(text.partition(end)[0])
+    headers = []
+    for line in found[3].split(end)[1:]:
+        name, _, value = line.partition(":")
+        headers.append((name.lower(), value.strip(" \t")))
     status = int(found[2])
-    return Head(status, headers, _body(status, headers, method, newest=found[1] == b"1"))
+    return Head(status, headers, _body(status, headers, method, newest=found[1] == "1"))
+
+
+def _garbled(first: str) -> LinkError:
+    if re.fullmatch(STATUS, first, re.ASCII) is None:
+        return LinkError("garbled", "what answered does not speak HTTP/1.1")
+    return LinkError("garbled", "a header of the response is malformed")
 
 
 def chunk_size(line: bytes) -> int:

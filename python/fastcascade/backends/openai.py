@@ -47,6 +47,7 @@ class OpenAI:
     retries are off in any case.
     """
 
+    speaks = "openai"
     remote = True  # asked over a network: a tier makes it a pool, which retries
 
     def __init__(  # noqa: PLR0913 # the settings of one thing, all but one named

@@ -12,11 +12,11 @@ Rules, each with a test:
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fastcascade._core import Cache, Clock
-from fastcascade.caching.http_asked import PAST_THE_CACHE, WATCHED, answer, asked, conditions, fits, judge, plain
+from fastcascade.caching.http_asked import WATCHED, answer, asked, conditions, fits, judge, past, plain
 from fastcascade.caching.http_headers import Directives, etag_in, field, lowered, seconds
 from fastcascade.caching.http_records import Found, Headers, Kind, Served, Stored, Token
 from fastcascade.caching.http_rules import Moment, Rules, gathered, kept_headers, merged
@@ -101,6 +101,11 @@ class HttpCache:
         self._said = Said(name)
         self._leaders = Leaders()
 
+    def guarded_by(self, names: Iterable[str]) -> None:
+        """Name further request headers in which credentials are, beside Authorization and Cookie."""
+        named = (name.lower().encode("latin-1") for name in names)
+        self._rules = replace(self._rules, secrets=tuple(dict.fromkeys((*self._rules.secrets, *named))))
+
     def find(
         self,
         method: str,
@@ -149,7 +154,7 @@ class HttpCache:
         kind: Kind = "miss"
         if b"no-store" in said:
             kind, token.why = "bypass", b"request"
-        elif any(name in watched for name in PAST_THE_CACHE):
+        elif past(watched):
             kind, token.why = "bypass", b"bypass"
         else:
             # A HEAD brings no body to keep.

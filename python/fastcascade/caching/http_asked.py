@@ -15,12 +15,14 @@ from fastcascade.caching.http_headers import (
 )
 from fastcascade.caching.http_records import Headers, Served, Stored
 
-__all__ = ["PAST_THE_CACHE", "WATCHED", "Watched", "answer", "asked", "conditions", "fits", "judge", "plain"]
+__all__ = ["PAST_THE_CACHE", "WATCHED", "Watched", "answer", "asked", "conditions", "fits", "judge", "past", "plain"]
 
 PAST_THE_CACHE = (b"range", b"if-match", b"if-unmodified-since")
 """Only the app answers these: parts of a body, and conditions on the state it has itself (RFC 9110, 13.1.1)."""
 
-WATCHED = frozenset({*PAST_THE_CACHE, b"cache-control", b"pragma", b"if-none-match", b"if-modified-since"})
+_OF_A_BODY = (b"content-length", b"transfer-encoding")
+
+WATCHED = frozenset({*PAST_THE_CACHE, *_OF_A_BODY, b"cache-control", b"pragma", b"if-none-match", b"if-modified-since"})
 """A request without any of these is answered without reading another header, but for those of Vary."""
 
 Watched: TypeAlias = Mapping[bytes, list[bytes]]
@@ -44,6 +46,16 @@ def asked(watched: Watched) -> Directives:
     if b"no-cache" in names(watched.get(b"pragma", ())):
         return directives([b"no-cache"])
     return directives(())
+
+
+def past(watched: Watched) -> bool:
+    """Whether only the app may answer, and nobody else that answer: parts, states, and a GET with a body.
+
+    The body is not in the key, and some apps read it: one client could choose what others are sent ("fat GET").
+    """
+    if any(name in watched for name in PAST_THE_CACHE):
+        return True
+    return b"transfer-encoding" in watched or any(one.strip(b" 0") for one in watched.get(b"content-length", ()))
 
 
 def fits(stored: Stored, headers: Headers) -> bool:

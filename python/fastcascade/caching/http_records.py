@@ -60,7 +60,7 @@ class Served(NamedTuple):
 class Token:
     """One request on its way through the app; hand it back with what the app said. All of it is private but `key`."""
 
-    __slots__ = ("asked_at", "headers", "keep", "key", "method", "serial", "stored", "why")
+    __slots__ = ("asked_at", "fat", "headers", "keep", "key", "method", "serial", "stored", "why")
 
     key: tuple[str | bytes, ...]
     """What the answer is filed under, for whoever lets requests with one key wait for each other."""
@@ -75,6 +75,8 @@ class Token:
         """The reason as RFC 9211 words it."""
         self.keep = False
         """Whether the request permits that its answer is kept."""
+        self.fat = False
+        """Whether a body came with it after all, unannounced: to be set by who sees it, while the app is asked."""
         self.stored: Stored | None = None
         """What there is already: to be validated, or to stand in when the app fails."""
 

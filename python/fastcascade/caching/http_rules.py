@@ -70,10 +70,12 @@ class Rules:
     keep_cookies: bool
     behind: float
     on_error: float
+    secrets: tuple[bytes, ...] = (b"authorization", b"cookie")
+    """Request headers in which credentials are: who comes with one takes no part in what is kept on a guess."""
 
     def draft(self, token: Token, status: int, headers: Headers, body: bytes | None, at: Moment) -> Stored | None:
         """The answer as it may be kept, or None; `body` is None where only the head has come."""
-        if not token.keep or status < 200 or status in {206, 304}:
+        if not token.keep or token.fat or status < 200 or status in {206, 304}:
             return None
         headers = lowered(headers)
         fields = gathered(headers)
@@ -86,8 +88,8 @@ class Rules:
             return None
         if guessed and not token.key[0] and b"public" not in said:
             # Nobody said that this is for all: who came with credentials leaves nothing, and is sent nothing.
-            vary += [b"authorization", b"cookie"]
-            if field(token.headers, b"cookie"):
+            vary += self.secrets
+            if any(name in self.secrets for name, _ in token.headers):
                 return None
         behind, on_error, strict = self._windows(said)
         etag = _first(fields, b"etag")
@@ -127,7 +129,10 @@ class Rules:
             return False
         if not self.keep_cookies and not fields.keys().isdisjoint(_COOKIES):
             return False
-        return bool(scope) or not field(token.headers, b"authorization") or any(name in said for name in _FOR_ALL)
+        if scope or any(name in said for name in _FOR_ALL):
+            return True
+        # A header of the operator's own that holds credentials is what Authorization is to the standard.
+        return not any(name in self.secrets and name != b"cookie" for name, _ in token.headers)
 
     def _whole(self, fields: Fields, body: bytes | None) -> bool:
         """Section 3.3: what is shorter or longer than it said is not whole."""
@@ -154,7 +159,9 @@ class Rules:
                 return 0.0, False
             made = http_date(_first(fields, b"date"), wall)
             return float(min(max(earliest - (int(wall) if made is None else made), 0), CEILING)), False
-        if self.ttl is not None and status in _BY_DEFAULT:
+        # What has happened is no answer to who asks what happens.
+        events = _first(fields, b"content-type").lower().startswith(b"text/event-stream")
+        if self.ttl is not None and status in _BY_DEFAULT and not events:
             return self.ttl, True
         return None, False
 

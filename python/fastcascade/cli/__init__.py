@@ -1,17 +1,16 @@
 """The command line: one file per command, standard library only. Only the file of the command asked for is loaded."""
 
 import argparse
-import difflib
 import io
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
+from fastcascade.cli.file_error import FileError
 from fastcascade.cli.report import warn
 from fastcascade.errors import ConfigError, StoreError
 
@@ -63,6 +62,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"fastcascade: {message}\nsee '{self.prog} --help'\n")
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_given: Any) -> NoReturn:
+        import platform  # noqa: PLC0415 - for those who ask
+
+        build = "debug" if DEBUG_BUILD else "release"
+        python = f"{platform.python_implementation()} {platform.python_version()}"
+        sys.stdout.write(f"fastcascade {__version__} ({build} build, {python})\n")
+        parser.exit()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0, 1 when the reader went away, 2 for what the user must change."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -96,8 +105,6 @@ def _loaded(name: str) -> Command:
 
 def _executed(command: Command, args: argparse.Namespace) -> int:
     """Do it, and say what the user must change where it cannot be done."""
-    from fastcascade.cli.routefile import FileError  # noqa: PLC0415 - what it reads is not needed for --help
-
     try:
         return command.execute(args)
     except (FileError, ConfigError, StoreError) as error:
@@ -110,6 +117,8 @@ def _executed(command: Command, args: argparse.Namespace) -> int:
 
 
 def _unknown(command: str) -> int:
+    import difflib  # noqa: PLC0415 - for those who mistype
+
     near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(COMMANDS)}"
     warn(f"no command '{command}'; {hint}\nsee 'fastcascade --help'")
@@ -117,17 +126,15 @@ def _unknown(command: str) -> int:
 
 
 def _parser(asked: str, command: Command | None) -> argparse.ArgumentParser:
-    """All commands by name, and the one that is asked for with its options."""
+    """The command that is asked for with its options; all by name where none is."""
     about = "Answer every request on the cheapest path that is good enough."
     parser = _Parser(prog="fastcascade", description=about, allow_abbrev=False)
-    build = "debug" if DEBUG_BUILD else "release"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    parser.add_argument("--version", action="version", version=f"fastcascade {__version__} ({build} build, {python})")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for name, each in COMMANDS.items():
+    for name, each in COMMANDS.items() if command is None else ((asked, command),):
         summary = each if isinstance(each, str) else each.SUMMARY
         described = summary[0].upper() + summary[1:] + "."
         added = commands.add_parser(name, help=summary, description=described, allow_abbrev=False)
-        if name == asked and command is not None:
+        if command is not None:
             command.add_arguments(added)
     return parser

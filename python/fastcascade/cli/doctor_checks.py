@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastcascade import config
 from fastcascade.cli import doctor_files as files
 from fastcascade.cli import doctor_network as network
+from fastcascade.cli import doctor_passed as passed
 from fastcascade.cli.doctor_patient import Finding, Patient, Status
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.listening import listen
@@ -153,8 +154,8 @@ def _clock(patient: Patient) -> Iterator[Finding]:
         yield Finding("clock", "warn", said, "let it be kept by NTP")
     if not patient.online:
         return
-    for url in {str(getattr(each, "provider", "")) for each in patient.backends().values()}:
-        theirs = patient.date(url, patient.timeout) if "://" in url else None
+    for url in patient.providers():
+        theirs = patient.date(url, patient.timeout)
         if theirs is None:
             continue
         apart = abs((patient.now() - theirs).total_seconds())
@@ -176,6 +177,7 @@ def _name(_patient: Patient) -> Iterator[Finding]:
 LOOKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _extras,
     _strangers,
+    passed.metrics,
     _prices,
     files.keys,
     files.account,
@@ -184,8 +186,11 @@ LOOKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _port,
     _limits,
     files.log,
+    passed.observed,
     _name,
     _reach,
+    passed.reached,
     _online,
+    passed.asked,
     _clock,
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import resource
 import socket
 import sqlite3
@@ -16,13 +17,19 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from fastcascade.config.models import Raw
 from fastcascade.errors import BackendError
 from fastcascade.messages import Request
 
-__all__ = ["ask", "date", "descriptors", "drift", "expiry", "reach", "shown", "store"]
+__all__ = ["ask", "date", "descriptors", "drift", "expiry", "models", "reach", "shown", "store"]
 
 PORTS: Final = {"https": 443, "http": 80, "redis": 6379, "rediss": 6379}
 SECURE: Final = frozenset({"https", "rediss"})
+BROKEN: Final = (OSError, http.client.HTTPException, ValueError)
+VERSION: Final = "2023-06-01"
+"""Any of the API's: all list models alike."""
+MOST: Final = 4 * 1024 * 1024
+"""Bytes of a list of models."""
 QUESTION: Final = Request.of("Say ok.", max_tokens=16)
 _began: Final = (time.time(), time.monotonic())
 
@@ -33,10 +40,11 @@ def shown(url: str) -> str:
     return f"{parts.hostname or '?'}:{parts.port or PORTS.get(parts.scheme, 0)}"
 
 
-def reach(url: str, timeout: float) -> str:
+def reach(url: str, timeout: float, ca: Path | None = None) -> str:
     """Look the host up, connect, and shake hands where that is due; what went wrong.
 
-    Where there is a proxy it is the proxy that is reached: what lies behind it is seen only by asking.
+    `ca` is a file of certificates to trust in place of the system's. Where there is a proxy it is the proxy that is
+    reached: what lies behind it is seen only by asking.
     """
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme, "")
@@ -50,7 +58,7 @@ def reach(url: str, timeout: float) -> str:
     try:
         with socket.create_connection((host, port), timeout) as plain:
             if parts.scheme in SECURE:
-                with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+                with ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=host):
                     pass
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not trusted: {error.verify_message}"
@@ -65,18 +73,36 @@ def reach(url: str, timeout: float) -> str:
 
 def date(url: str, timeout: float) -> datetime | None:
     """The clock of a server, by the header of whatever it answers to one who shows no key."""
-    parts = urlsplit(url)
-    made: http.client.HTTPConnection
-    if parts.scheme == "https":
-        made = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=timeout, context=ssl.create_default_context()
-        )
-    else:
-        made = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-    with closing(made), suppress(OSError, http.client.HTTPException, ValueError, TypeError):
+    with closing(_connection(url, timeout)) as made, suppress(*BROKEN, TypeError):
         made.request("HEAD", "/")
         return parsedate_to_datetime(made.getresponse().getheader("date") or "")
     return None
+
+
+def models(raw: Raw, timeout: float) -> tuple[int, list[str]]:
+    """Ask a provider which models it has: the status of its answer, 0 without one, and their names."""
+    path = urlsplit(raw.base_url).path.rstrip("/")
+    path += "/v1/models?limit=1000" if raw.wire == "anthropic" else "/models"
+    headers = {"authorization": f"Bearer {raw.api_key}"} if raw.api_key else {}
+    if raw.wire == "anthropic":
+        headers["anthropic-version"] = VERSION
+    with suppress(*BROKEN), closing(_connection(raw.base_url, timeout, raw.ca)) as made:
+        made.request("GET", path, headers={**headers, **raw.headers})
+        answer = made.getresponse()
+        try:
+            listed = json.loads(answer.read(MOST))["data"]
+            return answer.status, [str(each["id"]) for each in listed]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return (answer.status if answer.status != 200 else 0), []
+    return 0, []
+
+
+def _connection(url: str, timeout: float, ca: Path | None = None) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    context = ssl.create_default_context(cafile=ca)
+    return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=context)
 
 
 def ask(backends: Mapping[str, Any], timeout: float) -> Mapping[str, str]:

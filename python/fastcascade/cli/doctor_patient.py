@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fastcascade import config
 from fastcascade.cascade import Cascade
 from fastcascade.cli import doctor_network as network
+from fastcascade.config.models import Raw
 from fastcascade.gateway.settings import Settings
 
 __all__ = ["Finding", "Patient", "Status"]
@@ -35,9 +36,10 @@ class Patient:
     timeout: float = 5.0
     whole: config.File | None = None
     settings: Settings | None = None
-    reach: Callable[[str, float], str] = network.reach
+    reach: Callable[..., str] = network.reach
     date: Callable[[str, float], datetime | None] = network.date
     ask: Callable[[Mapping[str, Any], float], Mapping[str, str]] = network.ask
+    models: Callable[[Raw, float], tuple[int, list[str]]] = network.models
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     descriptors: Callable[[], int] = network.descriptors
     drift: Callable[[], float] = network.drift
@@ -49,6 +51,18 @@ class Patient:
             return {}
         through = {name: each.through for name, each in self.whole.models.items() if each.through is not None}
         return {**self.whole.cascades, **through}
+
+    def raws(self) -> dict[str, Raw]:
+        """What is passed on and has no backend that could be asked: names with a star."""
+        if self.whole is None:
+            return {}
+        models = self.whole.models.items()
+        return {name: each.raw for name, each in models if each.raw is not None and each.through is None}
+
+    def providers(self) -> set[str]:
+        """The URLs of all that is asked over a network."""
+        urls = {str(getattr(each, "provider", "") or "") for each in self.backends().values()}
+        return {each for each in urls | {raw.base_url for raw in self.raws().values()} if "://" in each}
 
     def backends(self) -> dict[str, Any]:
         """Whoever is asked over a network, by a name that tells which."""

@@ -39,6 +39,8 @@ PROVIDERS: Final = {
     "mixed": (OPENAI_SMALL, ANTHROPIC_LARGE),
 }
 """The small and the large tier, by what one asks for."""
+CLAUDE: Final = '"claude-*" = { passthrough = "anthropic", api_key = "env:ANTHROPIC_API_KEY"'
+GPT: Final = '"gpt-*" = { passthrough = "openai", api_key = "env:OPENAI_API_KEY"'
 
 STARTER: Final = """\
 # A cascade: each request is answered by the cheapest tier whose reply is good enough.
@@ -92,6 +94,8 @@ workers = 1                     # processes; as many as there are processors
 # tls = {{ cert = "cert.pem", key = "key.pem" }}
 # keys = "keys.json"            # made by `fastcascade keys create`
 # account = "sqlite:account.db" # what each key has used; or the URL of a Redis
+# account_off = "closed"        # while that cannot be reached, keys with a hard budget are refused; "open" lets them in
+# metrics_key = "env:METRICS"   # beyond this machine /metrics is for who has it, or has a key that is admin
 # cache = {{ ttl = 300 }}         # the very same request of the same caller is answered at once
 
 # "observe" answers by the last tier alone, as if there were no cascade, and writes what the cascade would have done and
@@ -110,6 +114,9 @@ whole = 900                     # seconds for one request, a stream too
 # Names that clients may ask for; with one cascade, any other name means that.
 [gateway.models]
 "fast" = {{ tier = "small" }}
+# A provider's own model, whose bytes are passed on as they are; while observing it is noted what the cascade would do
+# in its place, and where that is enforced the cascade answers. A star is for all names that begin so.
+# {star}, instead = "cascade" }}
 """
 
 
@@ -141,4 +148,4 @@ def execute(args: argparse.Namespace) -> int:
 def starter(provider: str, name: str = "cascade.toml") -> str:
     """The text of the file."""
     small, large = PROVIDERS[provider]
-    return STARTER.format(name=name, small=small, large=large)
+    return STARTER.format(name=name, small=small, large=large, star=GPT if provider == "openai" else CLAUDE)

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from fastcascade import PatternError, Route, RouteError, Router
 from fastcascade.cli import builtin
+from fastcascade.cli.file_error import FileError
 
 __all__ = ["FileError", "Line", "Table", "compiled", "load", "parse"]
 
@@ -24,15 +25,6 @@ METHODS = re.compile(r"([A-Z-]+(?:,[A-Z-]+)*)[ \t]+(.*)")
 SPACE = re.compile(r"\s*")
 # Other frameworks' spellings, which are plain text here.
 FOREIGN = re.compile(r"/(:[A-Za-z_]\w*|<[^/<>]+>|\*\w*)(?=/|$)")
-
-
-class FileError(Exception):
-    """The user's file is at fault: where, and what to do."""
-
-    def __init__(self, source: str, number: int | None, problem: str) -> None:
-        """`number` is the line, None where the whole file is meant."""
-        super().__init__(f"{source}: {problem}" if number is None else f"{source}:{number}: {problem}")
-        self.number = number
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,14 +69,20 @@ it: the one `ConfigError` has a line for each mistake, with its line in the file
 
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastcascade.cascade import Cascade
 from fastcascade.config.mistakes import Mistakes
-from fastcascade.config.models import Model
 from fastcascade.config.whole import File, read, settings, text_of
 from fastcascade.gateway.settings import Settings
+from fastcascade.later import loader
+
+if TYPE_CHECKING:
+    from fastcascade.config.models import Model
 
 __all__ = ["File", "Model", "load", "load_all", "load_settings", "loads"]
+
+__getattr__ = loader(__name__, {"models": "Model"})
 
 
 def load(path: str | PathLike[str], name: str = "") -> Cascade:

@@ -4,27 +4,34 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Final
 
-from fastcascade import backends, embedders, gates, policies
-from fastcascade.backends.backend import Backend
-from fastcascade.backends.function import Function
-from fastcascade.config.hints import alternatives, resolved
-from fastcascade.embedders import Embedder
-from fastcascade.entry import balance
-from fastcascade.entry.balance import Balancer
-from fastcascade.fallbacks import chain
-from fastcascade.gates.calibration import Calibration
-from fastcascade.gates.check import UserCheck
-from fastcascade.gates.gate import Calibrator, Gate
-from fastcascade.policies import Policy
-from fastcascade.stores.reviews import ReviewStore
+from fastcascade.config.by_class import ByClass, named
+from fastcascade.config.hints import alternatives
 
 __all__ = ["FAMILIES", "Family", "Link", "squashed"]
 
 WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 NO_POLICY: Final = frozenset({"Ladder", "Plan", "Standing"})
+GATES: Final = (
+    "Command",
+    "Consistency",
+    "Gain",
+    "Hedging",
+    "Judge",
+    "Learned",
+    "Logprobs",
+    "SelfReport",
+    "Similarity",
+    "Structure",
+    "UserCheck",
+    "all_of",
+    "any_of",
+    "calibrate",
+    "first_decisive",
+    "weighted",
+)
+"""The gates, and the functions that make one of others: none is loaded before a file says its name."""
 
 
 class Link:
@@ -52,10 +59,7 @@ class Family:
     def kind(self, name: str) -> Any:
         """What makes this kind, however its name is joined; None where there is no such."""
         found = {squashed(each): made for each, made in self.kinds.items()}.get(squashed(name))
-        if isinstance(found, str):
-            module, _, attribute = found.partition(":")
-            return getattr(import_module(module), attribute)
-        return found
+        return named(found) if isinstance(found, str) else found
 
     def fits(self, thing: Any) -> bool:
         """Whether something of the user's can be one."""
@@ -71,8 +75,9 @@ def _spoken(name: str) -> str:
     return WORDS.sub(" ", name).replace("_", " ").lower()
 
 
-def _classes(module: ModuleType, leave: frozenset[str] = frozenset()) -> dict[str, Any]:
+def _classes(where: str, leave: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The public classes of a module that can be made; those that it loads late are left to be loaded."""
+    module = import_module(where)
     found: dict[str, Any] = {}
     for name in module.__all__:
         each = vars(module).get(name, f"{module.__name__}:{name}")
@@ -85,48 +90,59 @@ def _can_be_made(each: Any) -> bool:
     return isinstance(each, type) and not getattr(each, "_is_protocol", False)
 
 
-def _gates() -> dict[str, Any]:
-    """The gates, and the functions that make one of others."""
-    found: dict[str, Any] = {}
-    for name in gates.__all__:
-        each = getattr(gates, name)
-        made = each if isinstance(each, type) else alternatives(resolved(each).get("return"))[0]
-        if each is not Gate and isinstance(made, type) and issubclass(made, Gate):
-            found[_spoken(name)] = each
-    return found
+def _backends() -> Family:
+    beside = {
+        "pool": "fastcascade.entry.pool:Pool",
+        "scripted": "fastcascade.testing:ScriptedBackend",
+        "faulty": "fastcascade.testing:Faulty",
+    }
+    adopt = named("fastcascade.backends.function:Function")
+    return Family("a backend", _classes("fastcascade.backends") | beside, ("complete",), adopt=adopt)
 
 
-FAMILIES: Final[Mapping[Any, Family]] = {
-    Backend: Family(
-        "a backend",
-        _classes(backends)
-        | {
-            "pool": "fastcascade.entry.pool:Pool",
-            "scripted": "fastcascade.testing:ScriptedBackend",
-            "faulty": "fastcascade.testing:Faulty",
-        },
-        ("complete",),
-        adopt=Function,
-    ),
-    Gate: Family("a gate", _gates(), ("judge",), adopt=UserCheck),
-    Calibrator: Family(
-        "a calibration", {_spoken(each.__name__): each for each in alternatives(Calibration)}, ("__call__",)
-    ),
-    Embedder: Family(
-        "an embedder",
-        {
-            name.removesuffix("embedder").strip(): made
-            for name, made in _classes(embedders, frozenset({"Vector"})).items()
-        },
-        ("__call__",),
-    ),
-    Balancer: Family("a way to balance", _classes(balance), ("pick",)),
-    Policy: Family("a policy", _classes(policies, NO_POLICY), ("first", "after")),
-    ReviewStore: Family(
+def _gates() -> Family:
+    kinds = {_spoken(name): f"fastcascade.gates:{name}" for name in GATES}
+    return Family("a gate", kinds, ("judge",), adopt=named("fastcascade.gates.check:UserCheck"))
+
+
+def _calibrations() -> Family:
+    known = alternatives(named("fastcascade.gates.calibration:Calibration"))
+    return Family("a calibration", {_spoken(each.__name__): each for each in known}, ("__call__",))
+
+
+def _embedders() -> Family:
+    known = _classes("fastcascade.embedders", frozenset({"Vector"}))
+    kinds = {name.removesuffix("embedder").strip(): made for name, made in known.items()}
+    return Family("an embedder", kinds, ("__call__",))
+
+
+def _stores() -> Family:
+    return Family(
         "a store of reviews",
         {"sqlite": "fastcascade.stores.sqlite:SQLiteReviews", "redis": "fastcascade.stores.redis:RedisReviews"},
         ("claim", "answer"),
         texts={"sqlite:": "sqlite", "redis://": "redis", "rediss://": "redis", "unix://": "redis"},
-    ),
-    Link: Family("a fallback", {_spoken(each.__name__): each for each in chain.LINKS}, ("__call__",)),
-}
+    )
+
+
+def _links() -> Family:
+    links = named("fastcascade.fallbacks.chain:LINKS")
+    return Family("a fallback", {_spoken(each.__name__): each for each in links}, ("__call__",))
+
+
+FAMILIES: Final[Mapping[Any, Family]] = ByClass(
+    {
+        "fastcascade.backends.backend:Backend": _backends,
+        "fastcascade.gates.gate:Gate": _gates,
+        "fastcascade.gates.gate:Calibrator": _calibrations,
+        "fastcascade.embedders:Embedder": _embedders,
+        "fastcascade.entry.balance:Balancer": lambda: Family(
+            "a way to balance", _classes("fastcascade.entry.balance"), ("pick",)
+        ),
+        "fastcascade.policies:Policy": lambda: Family(
+            "a policy", _classes("fastcascade.policies", NO_POLICY), ("first", "after")
+        ),
+        "fastcascade.stores.reviews:ReviewStore": _stores,
+        f"{__name__}:Link": _links,
+    }
+)

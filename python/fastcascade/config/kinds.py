@@ -1,16 +1,16 @@
 """Tables and texts that say of which kind a thing is."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.config.building import BAD, made, spoiled
+from fastcascade.config.by_class import named
 from fastcascade.config.document import Node
 from fastcascade.config.families import Family, squashed
 from fastcascade.config.hints import resolved
 from fastcascade.config.mistakes import meant
 from fastcascade.config.references import FUNCTION
 from fastcascade.config.settings import ARTEFACT, settings_of
-from fastcascade.gates.calibration import calibrate
 from fastcascade.gates.gate import Gate
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Kinds"]
 
 KIND: Final = frozenset({"kind"})
-CALIBRATION: Final = {"calibration": resolved(calibrate)["calibration"]}
+NOTHING: Final[frozenset[str]] = frozenset()
+CALIBRATION: Final = frozenset({"calibration"})
 """What may be said of every gate beside its own settings."""
+CALIBRATE: Final = "fastcascade.gates.calibration:calibrate"
 ALIKE: Final = 0.85
 
 
@@ -53,15 +55,18 @@ class Kinds:
         if hasattr(target, "load") and any(meant(key, {ARTEFACT}, cutoff=ALIKE) for key in node.keys):
             target = target.load
         reader, known = self.reader, settings_of(target).by_name
-        extra: Mapping[str, Any] = CALIBRATION if hint is Gate and not CALIBRATION.keys() & known.keys() else {}
-        thing = reader.tables.build(target, node, KIND | extra.keys())
-        more = {name: reader.read(node[name], each) for name, each in extra.items() if name in node.value}
+        extra = CALIBRATION if hint is Gate and not CALIBRATION & known.keys() else NOTHING
+        thing = reader.tables.build(target, node, KIND | extra)
+        hints = resolved(named(CALIBRATE)) if extra & node.value.keys() else {}
+        more = {name: reader.read(node[name], hints[name]) for name in extra if name in node.value}
         if thing is BAD or spoiled(more.values()) or not sure:
             return BAD
         if not family.fits(thing):
             what = family.what.partition(" ")[2]
             return reader.mistake(node["kind"], f"{node.value['kind']!r} makes no {what}, but {type(thing).__name__}")
-        return made(settings_of(calibrate), {"gate": thing, **more}, node, reader.mistakes) if more else thing
+        if not more:
+            return thing
+        return made(settings_of(named(CALIBRATE)), {"gate": thing, **more}, node, reader.mistakes)
 
     def _target(self, node: Node, family: Family) -> tuple[Any, bool]:
         """What makes one, or would if what was meant is what we think."""

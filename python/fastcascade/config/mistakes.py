@@ -1,7 +1,6 @@
 """All that is wrong with a file, to be told at once; and the names one may have meant."""
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from fastcascade.errors import ConfigError
 
@@ -49,6 +48,8 @@ class Mistakes:
 
 def meant(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The one of these names that is nearest to this; empty where none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - few files have mistakes
+
     known = {each.casefold(): each for each in names}
     found = get_close_matches(name.casefold(), known, n=1, cutoff=cutoff)
     return known[found[0]] if found else ""

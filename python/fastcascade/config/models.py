@@ -12,6 +12,11 @@ settings of the backend; the model is that of the name unless it is given.
 A client that speaks as the backend does has its bytes passed on as they are: Messages by "anthropic", chat completions
 and responses by "openai", either by "direct". What the other kind of client asks is translated, as for a cascade. A
 name with a star is for all that begin so, the longest first, and only for what can be passed on as it is.
+
+    "claude-*" = { passthrough = "anthropic", api_key = "env:ANTHROPIC_API_KEY", instead = "chat" }
+
+With `instead`, that is how a cascade takes over a model that clients ask for already: in observe mode what they ask is
+passed on, and what the cascade would have done is noted beside; where that is enforced, the cascade answers.
 """
 
 import os
@@ -40,6 +45,7 @@ __all__ = ["STAR", "Model", "Raw", "model_of"]
 WAYS: Final = ("tier", "cascade", "passthrough")
 UNBOUND: Final = Budget(deadline=None)
 STAR: Final = "*"
+INSTEAD: Final = "instead"
 PASSED: Final = ("base_url", "api_key", "headers", "timeout", "connections", "ca", "organization")
 """Settings of a backend that are about the way to it; the others are about how a request is written."""
 PROOFS: Final = frozenset({"authorization", "x-api-key"})
@@ -73,6 +79,11 @@ class Raw:
     price: Price | None = None
     prices: PriceSheet | None = None
 
+    @property
+    def sends_key(self) -> bool:
+        """Whether it says who asks, by a key or by a header."""
+        return bool(self.api_key) or not PROOFS.isdisjoint(self.headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -83,12 +94,14 @@ class Model:
         tier: of that cascade, and no other.
         through: a cascade of its own, which translates; None for a name with a star.
         raw: how bytes are passed on as they are, where they can be.
+        instead: the cascade that is observed beside what is passed on, and answers in its place where that is enforced.
     """
 
     cascade: str = ""
     tier: str = ""
     through: Cascade | None = None
     raw: Raw | None = None
+    instead: str = ""
 
 
 def model_of(node: Node, cascades: Mapping[str, Any], prices: PriceSheet | None, reader: Reader) -> Any:
@@ -106,7 +119,7 @@ def model_of(node: Node, cascades: Mapping[str, Any], prices: PriceSheet | None,
     if STAR in name and (ways != ["passthrough"] or name.index(STAR) != len(name) - 1):
         return reader.mistake(node, "a star stands at the end of a name, and for what is passed through")
     if ways == ["passthrough"]:
-        return _through(node, name, prices, reader)
+        return _through(node, name, cascades, prices, reader)
     for key in node.keys:
         if key != ways[0]:
             reader.stray(node[key], ways)
@@ -128,7 +141,7 @@ def _named(node: Node, way: str, meant: str, cascades: Mapping[str, Any], reader
     return Model(name, tier)
 
 
-def _through(node: Node, name: str, prices: PriceSheet | None, reader: Reader) -> Any:
+def _through(node: Node, name: str, cascades: Mapping[str, Any], prices: PriceSheet | None, reader: Reader) -> Any:
     family, place = FAMILIES[Backend], node["passthrough"]
     kind = place.value
     if not isinstance(kind, str):
@@ -136,7 +149,10 @@ def _through(node: Node, name: str, prices: PriceSheet | None, reader: Reader) -
     target = family.kind(kind)
     if target is None and not FUNCTION.fullmatch(kind):
         return reader.unknown(place, "kind", kind, list(family.kinds))
-    table = {key: each for key, each in node.value.items() if key != "passthrough"}
+    table = {key: each for key, each in node.value.items() if key not in ("passthrough", INSTEAD)}
+    instead = reader.read(node[INSTEAD], str) if INSTEAD in node.value else ""
+    if instead and instead is not BAD and instead not in cascades:
+        instead = reader.unknown(node[INSTEAD], "cascade", instead, list(cascades))
     own = settings_of(target).by_name if target is not None else {}
     price = table.pop("price", None) if "price" not in own else None
     if "model" in own:
@@ -144,7 +160,7 @@ def _through(node: Node, name: str, prices: PriceSheet | None, reader: Reader) -
     lines = {**node.lines, (*node.path, "kind"): place.line}
     backend = reader.read(Node({"kind": kind, **table}, node.path, lines), Backend)
     cost = None if price is None else reader.read(node["price"], Price)
-    if backend is BAD or cost is BAD:
+    if backend is BAD or cost is BAD or instead is BAD:
         return BAD
     tier = Tier(backend, name=name.replace("/", ":"), price=cost)
     found = {} if target is None else {key: own[key].hint for key in PASSED if key in own and key in table}
@@ -154,10 +170,11 @@ def _through(node: Node, name: str, prices: PriceSheet | None, reader: Reader) -
         raw = _raw(tier, backend, squashed(kind), table.get("wire"), given, prices)
     if STAR in name:
         told = "a name with a star is for anthropic, openai or direct, with a key or a base_url, and no model or client"
-        return Model(raw=raw) if raw is not None else reader.mistake(node, told)
+        return Model(raw=raw, instead=instead) if raw is not None else reader.mistake(node, told)
     return Model(
         through=Cascade(tier, budget=UNBOUND, prices=prices, refusals="accept", last_resort=None),
         raw=raw,
+        instead=instead,
     )
 
 

@@ -106,10 +106,12 @@ class Reader:
             return text
         if any(base(each) in (Path, PathLike) for each in options):
             return self.references.path(text)
+        if str in options:
+            return text
         part = next((each for each in options if made_of_a_path(each)), None)
-        if part is not None and str not in options:
+        if part is not None:
             return self.kinds.of_first(node, part, self.references.path(text))
-        return text if str in options else self._name(node, hint, options, words, text)
+        return self._name(node, hint, options, words, text)
 
     def _name(self, node: Node, hint: Any, options: Options, words: list[str], text: str) -> Any:
         """What a text says that cannot be meant as it stands."""

@@ -10,19 +10,13 @@ from functools import cache
 from os import PathLike
 from typing import Any, Final, NamedTuple
 
-from fastcascade.cascade import Cascade
+from fastcascade.config.by_class import ByClass, named
 from fastcascade.config.families import Link
 from fastcascade.config.hints import Foreign, alternatives, base, is_part, resolved
 from fastcascade.config.mistakes import meant
-from fastcascade.embedders import Embedder
 from fastcascade.errors import ConfigError
-from fastcascade.evals.admitted import AdmissionFile, Admitted
-from fastcascade.fallbacks.region import Region
-from fastcascade.fallbacks.review import Review
-from fastcascade.fallbacks.static import Static
 from fastcascade.lanes import Lane, Lanes
 from fastcascade.messages import Reply, Request
-from fastcascade.reviews.desk import ReviewDesk
 from fastcascade.tiers import SAMPLING, Tier
 
 __all__ = ["ARTEFACT", "FLAT", "Setting", "Settings", "made_of_a_path", "settings_of"]
@@ -37,19 +31,29 @@ class Other(NamedTuple):
 
 
 Answer = str | Reply | Callable[[Request], Any]
-OTHERWISE: Final[Mapping[Any, Mapping[str, Other]]] = {
-    Cascade: {"tiers": Other("tiers", Tier, required=True), "fallbacks": Other("fallbacks", list[Link])},
-    Admitted: {"admission": Other("admitted", AdmissionFile), "lanes": Other("rules", Sequence[Lane])},
-    Region: {"backups": Other("tiers", Tier, required=True)},
-    Reply: {"content": Other("content", str)},
-    Static: {"answer": Other("answer", Answer)},
-}
-BY_NAME: Final[Mapping[str, Any]] = {"client": Foreign, "embedder": Embedder, "model": str}
+OTHERWISE: Final[Mapping[Any, Mapping[str, Other]]] = ByClass(
+    {
+        "fastcascade.cascade:Cascade": lambda: {
+            "tiers": Other("tiers", Tier, required=True),
+            "fallbacks": Other("fallbacks", list[Link]),
+        },
+        "fastcascade.evals.admitted:Admitted": lambda: {
+            "admission": Other("admitted", named("fastcascade.evals.admitted:AdmissionFile")),
+            "lanes": Other("rules", Sequence[Lane]),
+        },
+        "fastcascade.fallbacks.region:Region": lambda: {"backups": Other("tiers", Tier, required=True)},
+        "fastcascade.messages:Reply": lambda: {"content": Other("content", str)},
+        "fastcascade.fallbacks.static:Static": lambda: {"answer": Other("answer", Answer)},
+    }
+)
+BY_NAME: Final[Mapping[str, Any]] = {"client": Foreign, "model": str}
 """What parameters take whose hint is `Any`."""
 ARTEFACT: Final = "artefact"
 """Where what a fit has found stands, for a thing with a `load` of its own."""
 LOADED: Final[Mapping[str, Other]] = {"source": Other(ARTEFACT, PathLike[str] | Mapping[str, Any], required=True)}
-FLAT: Final[Mapping[Any, tuple[str, Any]]] = {Review: ("desk", ReviewDesk)}
+FLAT: Final[Mapping[Any, tuple[str, Any]]] = ByClass(
+    {"fastcascade.fallbacks.review:Review": lambda: ("desk", named("fastcascade.reviews.desk:ReviewDesk"))}
+)
 """Where the settings of a part stand in the same table as those of the whole."""
 
 
@@ -100,7 +104,7 @@ class Settings:
 def settings_of(target: Callable[..., Any]) -> Settings:
     """Read them off."""
     if target is Lanes:  # in a file they are one table, whether they go by an admission or not
-        whole = settings_of(Admitted)
+        whole = settings_of(named("fastcascade.evals.admitted:Admitted"))
         admitted = replace(whole.by_name["admitted"], required=False)
         return replace(whole, target=_lanes, by_name={**whole.by_name, "admitted": admitted})
     other = LOADED if inspect.ismethod(target) and target.__name__ == "load" else OTHERWISE.get(target, {})
@@ -112,10 +116,10 @@ def settings_of(target: Callable[..., Any]) -> Settings:
         if param.name == "self" or param.name.startswith("_"):
             continue
         hint = hints.get(param.name, Any)
-        if hint is Any:
-            hint = BY_NAME.get(param.name, Any)
-        elif param.name == "embedder":
+        if param.name == "embedder":
             hint = _embedder(hint)
+        elif hint is Any:
+            hint = BY_NAME.get(param.name, Any)
         if param.kind is param.VAR_KEYWORD:
             rest = hint
             continue
@@ -144,13 +148,17 @@ def made_of_a_path(hint: Any) -> bool:
 
 def _lanes(**given: Any) -> Lanes:
     if "admission" in given:
-        return Admitted(**given)
+        made: Lanes = named("fastcascade.evals.admitted:Admitted")(**given)
+        return made
     if "by" in given:
         raise ConfigError("by says what is looked up in 'admitted', which is missing")
     return Lanes(**given)
 
 
 def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    made: Any = target
+    if isinstance(target, type) and made.__init__ is object.__init__ and made.__new__ is object.__new__:
+        return []  # as would be found, but only by reading a text, with what reads programs
     try:
         return list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # written in C, and silent
@@ -163,4 +171,5 @@ def _many(hint: Any) -> Any:
 
 def _embedder(hint: Any) -> Any:
     """A gate's is any function; here it may be one of ours besides."""
-    return hint | Embedder if hint is not Embedder else hint
+    ours = named("fastcascade.embedders:Embedder")
+    return ours if hint in (Any, ours) else hint | ours

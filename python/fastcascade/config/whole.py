@@ -5,19 +5,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.cascade import Cascade
 from fastcascade.config.building import BAD
 from fastcascade.config.document import Node, parsed
 from fastcascade.config.mistakes import Mistakes
-from fastcascade.config.models import Model, model_of
 from fastcascade.config.reader import Reader
 from fastcascade.config.references import References
 from fastcascade.config.settings import settings_of
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.settings import Settings
 from fastcascade.prices import PriceSheet
+
+if TYPE_CHECKING:
+    from fastcascade.config.models import Model
 
 __all__ = ["ALONE", "File", "read", "settings", "text_of"]
 
@@ -43,7 +45,7 @@ class File:
     cascades: Mapping[str, Cascade]
     default: str
     settings: Settings
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: "Mapping[str, Model]" = field(default_factory=dict)
 
     def cascade(self, name: str = "") -> Cascade:
         """The one of this name; without a name the default, or the only one there is."""
@@ -166,7 +168,7 @@ def _settings(root: Node, reader: Reader) -> Settings | None:
     return found if isinstance(found, Settings) else None
 
 
-def _models(root: Node, cascades: Mapping[str, Any], prices: PriceSheet | None, reader: Reader) -> dict[str, Model]:
+def _models(root: Node, cascades: Mapping[str, Any], prices: PriceSheet | None, reader: Reader) -> "dict[str, Model]":
     gateway = root.value.get("gateway")
     if not isinstance(gateway, dict) or "models" not in gateway:
         return {}
@@ -174,5 +176,7 @@ def _models(root: Node, cascades: Mapping[str, Any], prices: PriceSheet | None, 
     if not isinstance(table.value, dict):
         reader.wrong(table, Mapping[str, Any])
         return {}
+    from fastcascade.config.models import model_of  # noqa: PLC0415 - for those who have other names
+
     found = {name: model_of(table[name], cascades, prices, reader) for name in table.keys}
     return {name: each for name, each in found.items() if each is not BAD}

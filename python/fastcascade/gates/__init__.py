@@ -17,19 +17,24 @@
 What a gate cannot judge it abstains from, and abstaining is not passing.
 """
 
-from fastcascade.gates.calibration import Calibration, Isotonic, Platt, Slices, calibrate
-from fastcascade.gates.check import Command, UserCheck
-from fastcascade.gates.combine import all_of, any_of, first_decisive, weighted
-from fastcascade.gates.consistency import Consistency
-from fastcascade.gates.gain import Gain
-from fastcascade.gates.gate import Calibrator, Exam, Gate, Judging, Verdict, Watch
-from fastcascade.gates.hedging import Hedging
-from fastcascade.gates.judge import Judge
-from fastcascade.gates.learned import Learned
-from fastcascade.gates.logprobs import Logprobs
-from fastcascade.gates.self_report import SelfReport
-from fastcascade.gates.similarity import Similarity
-from fastcascade.gates.structure import Structure
+from typing import TYPE_CHECKING
+
+from fastcascade.later import loader
+
+if TYPE_CHECKING:
+    from fastcascade.gates.calibration import Calibration, Isotonic, Platt, Slices, calibrate
+    from fastcascade.gates.check import Command, UserCheck
+    from fastcascade.gates.combine import all_of, any_of, first_decisive, weighted
+    from fastcascade.gates.consistency import Consistency
+    from fastcascade.gates.gain import Gain
+    from fastcascade.gates.gate import Calibrator, Exam, Gate, Judging, Verdict, Watch
+    from fastcascade.gates.hedging import Hedging
+    from fastcascade.gates.judge import Judge
+    from fastcascade.gates.learned import Learned
+    from fastcascade.gates.logprobs import Logprobs
+    from fastcascade.gates.self_report import SelfReport
+    from fastcascade.gates.similarity import Similarity
+    from fastcascade.gates.structure import Structure
 
 __all__ = [
     "Calibration",
@@ -59,3 +64,22 @@ __all__ = [
     "first_decisive",
     "weighted",
 ]
+
+__getattr__ = loader(
+    __name__,
+    {
+        "calibration": "Calibration Isotonic Platt Slices calibrate",
+        "check": "Command UserCheck",
+        "combine": "all_of any_of first_decisive weighted",
+        "consistency": "Consistency",
+        "gain": "Gain",
+        "gate": "Calibrator Exam Gate Judging Verdict Watch",
+        "hedging": "Hedging",
+        "judge": "Judge",
+        "learned": "Learned",
+        "logprobs": "Logprobs",
+        "self_report": "SelfReport",
+        "similarity": "Similarity",
+        "structure": "Structure",
+    },
+)

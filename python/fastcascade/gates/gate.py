@@ -11,11 +11,13 @@ from typing import Any, Literal, Protocol, TypeAlias
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import Effect, Outcome
 from fastcascade.messages import Delta, Reply, Request
+from fastcascade.quick import quick
 from fastcascade.records import known
 
 __all__ = ["Calibrator", "Exam", "Gate", "Judging", "Verdict", "Watch"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a gate found: a score from 0 to 1, or None where it abstains, and why.

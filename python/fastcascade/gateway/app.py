@@ -87,7 +87,8 @@ class Gateway:
         self.on_start: Callable[[], object] | None = None
         self.watch = Watch(self.settings.limits, clock, self._publish)
         self._board = board or Board(1)
-        self._own = Beside(self.settings, self.cascades, self._board, self._write)
+        admin = getattr(gate, "is_admin", None)
+        self._own = Beside(self.settings, self.cascades, self._board, self._write, admin=admin)
         self._clock = clock
         self._published = (-1.0, -1)
         cache = self.settings.cache

@@ -2,6 +2,7 @@
 
     same words, a caller of whom nothing must be held    its bytes go on (`Passthrough`), and come back
     other words, or what a body does not say is bound    the cascade of that name, which translates
+    a name with a cascade `instead`                      that cascade, but for what is observed: see observe.py
 
 Where nothing can be passed on as it is, none of this is in the way: bodies are then read once, by the endpoint.
 """
@@ -30,6 +31,8 @@ WIRES: Final[Mapping[str, "WireName"]] = {path: wire for wire, paths in PATHS.it
 RECORDED: Final = frozenset({"customer", "feature", "id", "priority", "route", "session", "task"})
 """Fields of a request that say whose it is, and change nothing of what a provider is asked."""
 SET: Final = RECORDED | {"user"}
+COUNTED: Final = SET | {"budget"}
+"""What may be set for one whose money is counted when it has been spent: see `passthrough_account`."""
 LOCKED: Final = RECORDED | {"budget", "callback", "max_tier", "min_tier", "regenerate"}
 BOUNDS: Final[Mapping[str, str]] = {
     f"{MARK}budget-usd": "budget",
@@ -72,8 +75,8 @@ class Named(Models):
         if not _may(caller, name, other, model):
             msg = f"the model {model!r} does not exist, or you may not use it"
             raise WireError(msg, "model", 404)
-        if other.cascade:
-            return Choice(other.cascade, self.cascades[other.cascade], other.tier)
+        if meant := other.cascade or other.instead:
+            return Choice(meant, self.cascades[meant], other.tier)
         if other.through is None:
             where = " or ".join(f"POST /v1{path}" for path in PATHS[other.raw.wire]) if other.raw is not None else ""
             msg = f"the model {model!r} is passed on as it is: ask for it with {where}, and without bounds"
@@ -96,6 +99,11 @@ class Named(Models):
             return None
         return raw
 
+    def passing(self, model: str) -> Model | None:
+        """What this name falls under, where that is passed on and a cascade is to take its place."""
+        other = self.others.get(self.known(model))
+        return other if other is not None and other.instead else None
+
     def names(self, caller: Caller) -> list[str]:
         """Those of cascades and tiers, then the others; a star stands for itself."""
         others = (name for name, other in self.others.items() if _may(caller, name, other, name))
@@ -110,6 +118,8 @@ class Choosing(Endpoint):
         named: all names, and what passes bytes on.
         more: what `Endpoint` takes.
     """
+
+    _names: Named | None = None
 
     def __init__(self, models: Mapping[str, Cascade], *, named: Named | None = None, **more: Any) -> None:
         """Look at bodies on those wires alone where something could be passed on."""
@@ -132,8 +142,7 @@ class Choosing(Endpoint):
         """Answer one request, or have it answered. Nothing but cancellation is raised."""
         found = self.passed(path, headers, body, caller) if self._wires and method == "POST" else None
         if found is not None:
-            raw, peeked = found
-            return await raw.forward(peeked, path, headers, body, caller)
+            return await self._pass(*found, path, headers, body, caller, within=within)
         return await super().handle(method, path, headers, body, caller, within=within)
 
     def passed(
@@ -150,6 +159,22 @@ class Choosing(Endpoint):
         raw = names.raw(peeked.model, wire, caller)
         return None if raw is None else (raw, peeked)
 
+    async def _pass(
+        self,
+        raw: Passthrough,
+        peeked: Peeked,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller,
+        *,
+        within: float | None,
+    ) -> Response:
+        """Pass a request on, unless it is a cascade's to answer."""
+        if self._names is not None and self._names.passing(peeked.model) is not None:
+            return await super().handle("POST", path, headers, body, caller, within=within)
+        return await raw.forward(peeked, path, headers, body, caller)
+
     async def aclose(self) -> None:
         """Close the connections of what is passed on."""
         for each in self._names.raws.values() if self._names is not None else ():
@@ -162,7 +187,7 @@ class Choosing(Endpoint):
         if place.kind == "model" and names is not None:
             name = names.known(place.name)
             other = names.others.get(name)
-            if other is not None and not other.cascade and _may(caller, name, other, place.name):
+            if other is not None and _may(caller, name, other, place.name):
                 words = place.words
                 return said(200, described(self.format(words), place.name), heads.ids(words, request_id))
         return super()._beside(place, method, headers, body, caller, request_id)
@@ -177,7 +202,8 @@ def _may(caller: Caller, name: str, other: Model, model: str) -> bool:
 
 def _unbound(headers: Mapping[str, str], caller: Caller) -> bool:
     """Whether nothing is to be held that the bytes as they are would not."""
-    if not (SET.issuperset(caller.fields) and LOCKED.issuperset(caller.locked)):
+    known = COUNTED if getattr(caller, "held", None) is not None else SET
+    if not (known.issuperset(caller.fields) and LOCKED.issuperset(caller.locked)):
         return False
     return BOUNDS.keys().isdisjoint(headers) or all(
         name not in headers or field in caller.locked for name, field in BOUNDS.items()

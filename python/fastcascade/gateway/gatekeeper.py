@@ -7,17 +7,19 @@ A client is told the same of a key that is unknown, revoked or expired; the log 
 the first letters of what nobody was given. A secret is in no log, error or repr.
 """
 
+import hashlib
 import logging
+import math
+import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.account import account_of, beside
-from fastcascade.gateway.key_store import KeyFile, Keys
+from fastcascade.gateway.in_use import Entered, InUse, Patterns, bare
+from fastcascade.gateway.key_store import KeyFile, Keys, Listed
 from fastcascade.gateway.keys import KeyRecord, well_formed
 from fastcascade.gateway.limits import refused
 from fastcascade.gateway.meter import Held, Meter
@@ -25,8 +27,10 @@ from fastcascade.gateway.rates import Denied, Rate
 from fastcascade.notices import notify
 from fastcascade.tiers import CHARACTERS_PER_TOKEN
 from fastcascade.wire.endpoint import Caller, Response
+from fastcascade.wire.endpoint_fields import MARK
 
 if TYPE_CHECKING:
+    from fastcascade.answers import Answer
     from fastcascade.gateway.settings import Settings
     from fastcascade.wire.endpoint import Done
 
@@ -34,48 +38,17 @@ __all__ = ["ADMIN", "Entered", "KeyGate", "Patterns", "gatekeeper", "secret_of"]
 
 ADMIN: Final = ("/admin", "/console")
 """Where the console and admin calls lie: for keys that are `admin`, and for no others."""
-CREDENTIALS: Final = ("authorization", "x-api-key", "api-key")
 CHALLENGE: Final = 'Bearer realm="gateway"'
 FREE: Final = ("/models", "/count_tokens")
 """Paths that end so, or go on so, ask no model: they cost nothing, and a spent budget does not close them."""
-TIERS: Final = frozenset({"min_tier", "max_tier"})
-LOCKED: Final = frozenset({"customer", "priority"})
-"""What a client has no say in: whose it is, and before whom it is served. Who is given a tier has none in tiers."""
+ASKING: Final = frozenset({"/v1/messages", "/v1/chat/completions", "/v1/responses"})
+"""Paths that do, known without a closer look."""
+BOUND: Final = f"{MARK}budget-usd"
+PATIENT: Final = 60.0
+"""Seconds that a client may be let wait: SDKs sleep for as long as they are told, and be it hours."""
 SHOWN: Final = 8
 
 log: Final = logging.getLogger("fastcascade")
-
-
-class Patterns(frozenset[str]):
-    """Names, some with `*`: what is in it is what one of them fits. A star stands for no slash."""
-
-    def __contains__(self, name: object) -> bool:
-        """Whether one of them fits."""
-        return frozenset.__contains__(self, name) or any(_fits(str(name), each) for each in self if "*" in each)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entered(Caller):
-    """A caller with one request in work; `told` are headers that its answer is to have."""
-
-    key: "InUse | None" = None
-    held: Held | None = None
-    tokens: float = 0.0
-    told: tuple[tuple[str, str], ...] = ()
-    admin: bool = False
-
-
-class InUse:
-    """A key in use: what is worked out once for all its requests."""
-
-    __slots__ = ("locked", "models", "rate", "record", "routes")
-
-    def __init__(self, record: KeyRecord, rate: Rate) -> None:
-        """Read its patterns."""
-        self.record, self.rate = record, rate
-        self.models = None if record.models is None or "*" in record.models else Patterns(record.models)
-        self.routes = None if record.routes is None else Patterns(_bare(each) for each in record.routes)
-        self.locked = LOCKED if TIERS.isdisjoint(record.fields) else LOCKED | TIERS
 
 
 class KeyGate:
@@ -92,7 +65,11 @@ class KeyGate:
         """Let nobody in yet."""
         self.keys, self.meter = keys, meter
         self._workers, self._now = workers, now
+        self._listed: Listed | None = None
         self._used: dict[str, InUse] = {}
+        # Which key a secret has, as long as the list is the same: by a digest with a key of this process.
+        self._digest = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
+        self._known: dict[bytes, InUse] = {}
 
     def start(self) -> None:
         """Look after the account and the file of keys, in a thread of its own."""
@@ -109,61 +86,78 @@ class KeyGate:
         """
         secret = secret_of(headers)
         if type(headers) is dict:
-            for name in CREDENTIALS:
-                headers.pop(name, None)
-        record = self.keys.listed.find(secret) if secret else None
-        if record is None or record.ended(self._now()):
-            return self._unknown(headers, path, secret, record)
-        used = self._used.get(record.id)
-        if used is None or used.record is not record:
-            used = self._use(record, used)
+            headers.pop("authorization", None)
+            headers.pop("x-api-key", None)
+            headers.pop("api-key", None)
+        if self.keys.listed is not self._listed:
+            self._forget(self.keys.listed)
+        digest = self._digest.copy()
+        digest.update(secret.encode("utf-8", "surrogatepass"))
+        used = self._known.get(digest.digest())
+        if used is None or (used.ends and used.ends <= self._now()):
+            found = self._found(headers, path, secret)
+            if isinstance(found, Response):
+                return found
+            used = self._known[digest.digest()] = found
         admin = path.startswith(ADMIN)
-        if (record.admin or admin or used.routes is not None) and (why := _barred(used, path, admin=admin)):
+        if (admin or used.barred) and (why := _barred(used, path, admin=admin)):
             return refused(path, headers, 403, why)
-        held, tokens, denied = self._taken(used, body_length, free=admin or _bare(path).endswith(FREE))
-        if denied is not None:
-            return _denied(headers, path, denied, used)
-        told = tuple(used.rate.headers())
-        if held is not None and held.warning:
-            told += (("x-cascade-budget-warning", held.warning),)
-        return Entered(
-            record.id, record.tenant, used.models, record.fields, used.locked, used, held, tokens, told, record.admin
-        )
+        if not used.metered and not used.limited:
+            return used.caller
+        asks = body_length != 0 and (path in ASKING or not (admin or bare(path).endswith(FREE)))
+        return self._taken(used, headers, path, body_length if asks else 0)
 
-    def _taken(self, used: InUse, length: int, *, free: bool) -> tuple[Held | None, float, Denied | None]:
-        """What a request takes of the budgets and the rates; where one of them denies it, nothing is taken."""
+    def _taken(self, used: InUse, headers: Mapping[str, str], path: str, length: int) -> Caller | Response:
+        """Take of the budgets and the rates what a request needs; where one of them denies it, nothing is taken."""
+        record, rate = used.record, used.rate
         held: Held | None = None
-        if length and not free:
-            got = self.meter.enter(used.record)
+        if used.metered and length:
+            got = self.meter.enter(record, _bound(headers))
             if isinstance(got, Denied):
-                return None, 0.0, got
+                return _denied(headers, path, got, used)
             held = got
-        record = used.record
-        if not record.limit and record.tokens_per_minute is None:
-            return held, 0.0, None
-        tokens, denied = used.rate.admit(max(1.0, length / CHARACTERS_PER_TOKEN) if held is not None else 0.0)
-        if denied is not None and held is not None:
-            self.meter.leave(record, held, None, asked=False)
-        return held, tokens, denied
+        if not used.limited:
+            return used.entered(held, 0.0, _warned(held))
+        tokens, denied = rate.admit(max(1.0, length / CHARACTERS_PER_TOKEN) if length else 0.0)
+        if denied is not None:
+            if held is not None:
+                self.meter.leave(record, held, None, asked=False)
+            return _denied(headers, path, denied, used)
+        return used.entered(held, tokens, (*rate.headers(), *_warned(held)))
 
     def leave(self, caller: Caller, done: "Done | None", /) -> None:
         """Count what was used; `done` is None where no cascade was reached."""
-        if not isinstance(caller, Entered) or caller.key is None:
+        if type(caller) is not Entered:
             return
-        record, answer = caller.key.record, done.answer if done is not None else None
-        total = 0
-        if answer is not None:
-            usage = answer.usage
-            total = usage.input + usage.output
-        if record.tokens_per_minute:
-            unknown = answer is not None and not total and answer.cost_usd is None
-            caller.key.rate.settle(caller.tokens, caller.tokens if unknown else float(total))
-        if caller.held is None:
-            return
-        if answer is None:
-            self.meter.leave(record, caller.held, 0.0, asked=done is not None)
-        else:
-            self.meter.leave(record, caller.held, answer.cost_usd, total, known=answer.known_cost_usd)
+        key, held = caller.key, caller.held
+        answer = done.answer if done is not None else None
+        cost, known, tokens = (0.0, 0.0, 0) if answer is None else _used(answer)
+        if caller.tokens:
+            unknown = answer is not None and not tokens and cost is None
+            key.rate.settle(caller.tokens, caller.tokens if unknown else float(tokens))
+        if done is not None or held is not None:
+            self.meter.leave(key.record, held, cost, tokens, known=known, asked=done is not None)
+
+    def is_admin(self, headers: Mapping[str, str]) -> bool:
+        """Whether this comes with a key for the console and admin calls."""
+        secret = secret_of(headers)
+        record = self.keys.listed.find(secret) if secret else None
+        return record is not None and record.admin and not record.ended(self._now())
+
+    def _found(self, headers: Mapping[str, str], path: str, secret: str) -> InUse | Response:
+        """The key of a secret that was not seen before, or has come to its end."""
+        listed = self._listed
+        record = listed.find(secret) if secret and listed is not None else None
+        if record is None or record.ended(self._now()):
+            return self._unknown(headers, path, secret, record)
+        used = self._used.get(record.id)
+        return used if used is not None and used.record is record else self._use(record, used)
+
+    def _forget(self, listed: Listed) -> None:
+        """Go by this list from now on. Of keys that are no more on it nothing is kept."""
+        self._known.clear()
+        self._used = {name: used for name, used in self._used.items() if name in listed.by_id}
+        self._listed = listed
 
     def _use(self, record: KeyRecord, before: InUse | None) -> InUse:
         """Begin to use a key, or go on with one that was changed; limits that are as they were keep their count."""
@@ -203,7 +197,9 @@ def gatekeeper(settings: "Settings", folder: Path) -> KeyGate:
         raise ConfigError("gateway.keys names the file of keys: keys = 'keys.json'")
     path = folder / settings.keys
     keys = Keys(KeyFile(path))
-    gate = KeyGate(keys, Meter(account_of(settings.account or beside(path), folder)), workers=settings.workers)
+    account = account_of(settings.account or beside(path), folder)
+    meter = Meter(account, off=settings.account_off, workers=settings.workers)
+    gate = KeyGate(keys, meter, workers=settings.workers)
     gate.meter.refresh()  # else the first requests come before anything is known, and are refused
     gate.start()
     return gate
@@ -224,7 +220,7 @@ def _barred(used: InUse, path: str, *, admin: bool) -> str:
         return "" if record.admin else "this needs a key for the console and admin calls"
     if record.admin and not record.models:
         return "this key is for the console and admin calls, not for models"
-    if used.routes is not None and _bare(path) not in used.routes:
+    if used.routes is not None and bare(path) not in used.routes:
         return "this key may not ask here"
     return ""
 
@@ -234,20 +230,39 @@ def _denied(headers: Mapping[str, str], path: str, denied: Denied, used: InUse) 
     status = {"day": 402, "month": 402, "off": 503}.get(denied.why, 429)
     response = refused(path, headers, status, denied.message, retry=denied.wait + 0.5)  # rounded, and not too early
     response.headers += used.rate.headers(denied)
-    if status == 402:
+    if status == 402 or denied.wait > PATIENT:
         response.headers.append(("x-should-retry", "false"))
     return response
 
 
-def _bare(path: str) -> str:
-    """A path as endpoints take it: with or without `/v1`, with or without a slash at the end."""
-    bare = path.partition("?")[0].rstrip("/")
-    return bare[3:] if bare.startswith("/v1/") else bare
+def _bound(headers: Mapping[str, str]) -> float | None:
+    """What a client has bound its request to, in dollars; None where that is nothing, or for the endpoint to refuse."""
+    said = headers.get(BOUND)
+    if said is None:
+        return None
+    try:
+        value = float(said)
+    except ValueError:
+        return None
+    return value if 0.0 < value < math.inf else None
 
 
-def _fits(name: str, pattern: str) -> bool:
-    parts, wanted = name.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+def _warned(held: Held | None) -> tuple[tuple[str, str], ...]:
+    return (("x-cascade-budget-warning", held.warning),) if held is not None and held.warning else ()
+
+
+def _used(answer: "Answer") -> tuple[float | None, float, int]:
+    """Its cost, what of it is known, and its tokens: what its properties say, in one walk."""
+    known, tokens, whole = 0.0, 0, True
+    for attempt in answer.attempts:
+        for call in attempt.calls:
+            if call.cost_usd is None:
+                whole = False
+            else:
+                known += call.cost_usd
+            if call.usage is not None:
+                tokens += call.usage.input + call.usage.output
+    return known if whole else None, known, tokens
 
 
 def _shown(secret: str) -> str:

@@ -18,12 +18,15 @@ REASONS: Final = {
 
 def listen(host: str, port: int) -> socket.socket:
     """Open it. Raises `ConfigError` with what is in the way."""
+    where = host.encode() if host.isascii() else host  # as bytes it needs no tables of letters, which must be loaded
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            where or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
         raise ConfigError(f"{host}: no address to listen at: {error.strerror or error}") from None
+    except UnicodeError:
+        raise ConfigError(f"{host}: no address to listen at: it is no name of a machine") from None
     opened = socket.socket(family, kind, protocol)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -40,9 +40,7 @@ def settings_of(file: str | os.PathLike[str], given: "Mapping[str, Any] | None" 
 
 def load(file: str | os.PathLike[str], settings: Settings) -> Service:
     """Build it all. Raises `ConfigError` with all that is wrong with the file."""
-    from fastcascade.gateway.choosing import Choosing, Named  # noqa: PLC0415 - asyncio, which settings do not need
-    from fastcascade.gateway.observe import Observing  # noqa: PLC0415 - as above
-    from fastcascade.gateway.work import heard  # noqa: PLC0415 - as above
+    from fastcascade.gateway.work import heard  # noqa: PLC0415 - asyncio, which settings do not need
     from fastcascade.wire.endpoint import Endpoint  # noqa: PLC0415 - as above
 
     whole, folder = config.load_all(file), Path(file).resolve().parent
@@ -50,11 +48,19 @@ def load(file: str | os.PathLike[str], settings: Settings) -> Service:
     settings.check_open(guarded=gate is not None)
     _known_models(settings, {*whole.cascades, *whole.models})
     raws = {name: _raw(name, each.raw, heard) for name, each in whole.models.items() if each.raw is not None}
-    named = Named(whole.cascades, whole.default, whole.models, raws) if whole.models else None
+    named = None
+    if whole.models:
+        from fastcascade.gateway.choosing import Named  # noqa: PLC0415 - for those who have other names
+
+        named = Named(whole.cascades, whole.default, whole.models, raws)
     endpoint: Endpoint
     if settings.observes:
+        from fastcascade.gateway.observe import Observing  # noqa: PLC0415 - for those who observe
+
         endpoint = Observing(whole.cascades, settings, folder, default=whole.default, on_done=heard, named=named)
     elif raws:
+        from fastcascade.gateway.choosing import Choosing  # noqa: PLC0415 - for those who pass something through
+
         endpoint = Choosing(whole.cascades, named=named, default=whole.default, on_done=heard)
     else:
         endpoint = Endpoint(whole.cascades, default=whole.default, on_done=heard)

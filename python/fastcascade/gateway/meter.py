@@ -1,60 +1,52 @@
 """How much money a key may spend, in a day and in a month.
 
-It is counted in an account that all share. A request is let in by what is known in memory, with an estimate of its
-cost (the mean of the key's last ones) held until the true one is known. What was used is written at once by a thread
-of its own, and what others have used is read `EVERY` so often. So a hard budget can be passed: by the error of the
-estimates of what is in work; by what other processes let in within `EVERY` and the time of a write; and by one
-request, since whoever has anything left may ask. A crash loses what was in work and the last write.
+It is counted in an account that all share. A request is let in by what is known in memory. Where its key has a hard
+budget, the most that it may spend is held until it ends (see `money`), and the cascade is given no more. So at one
+process a hard budget is passed by no more than this:
+
+    a cascade        for each request in work, by what the call (or the calls at once) that was under way as its money
+                     ran out cost more than was estimated: no call is made for which it does not suffice by estimate,
+                     and none at all, but an error that names the tier, where the price of one is not known
+    a pass-through   for each request in work, by what its answer costs beyond what was held: it is not passed on where
+                     that does not suffice for its prompt, or where the price is not known
+
+Several processes tell one another what was spent, not what is held: what a request under a hard budget has used is
+written within `PAUSE` and the time of a write, by a thread of its own, and what others have used is read `EVERY` so
+often. So to that come what the others let in within that time, and what they hold: of W workers each holds no more than
+the W-th part of what it knows to be left, which is together less than the budget once more; or two shares, where that
+is more. Machines do not know of one another: with an account that several share, each counts its own workers alone.
+
+A crash loses what was in work and what was not yet written: `EVERY` at most, where no budget is hard.
 """
 
 import time
 from collections.abc import Callable
 from threading import Condition, Lock, Thread
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 from fastcascade.errors import StoreError
-from fastcascade.gateway.account import NANO, NOTHING, Account, Used, nanos, periods_at
+from fastcascade.gateway.account import NANO, Account, Used, nanos, periods_at
+from fastcascade.gateway.book import Book
 from fastcascade.gateway.keys import KeyRecord
+from fastcascade.gateway.money import SHARE, Held, Money, most_for
 from fastcascade.gateway.rates import Denied
 from fastcascade.notices import notify
 
-__all__ = ["EVERY", "STALE", "Held", "Meter", "Money"]
+__all__ = ["EVERY", "PAUSE", "STALE", "Held", "Meter", "Money"]
 
 EVERY: Final = 0.25
 """Seconds between two looks at what others have used."""
+PAUSE: Final = 0.05
+"""Seconds from one write to the next, however much is used."""
 STALE: Final = 5.0
 """Seconds without the account after which hard budgets are not known to be kept."""
-FIRST: Final = nanos(0.01)
-"""What a key's first request is taken to cost."""
-WEIGHT: Final = 8
-"""Of so many of a key's last requests, about, the cost of the next is estimated."""
+SOON: Final = 1.0
+"""Seconds after which to ask again, where others hold what is left."""
 
 LEAP: Final = 2 * 86_400.0
 """Seconds: a clock that was so far ahead was wrong, and who kept to its day would not count anew for as long."""
 
 WhenOff: TypeAlias = Literal["closed", "open"]
-
-
-class Held:
-    """What one request in work holds of a key's budgets."""
-
-    __slots__ = ("gone", "nanos", "warning")
-
-    def __init__(self, held: int, warning: str) -> None:
-        """So many nano-dollars; and what the client is to be warned of, or nothing."""
-        self.nanos, self.warning, self.gone = held, warning, False
-
-
-class Money:
-    """What one key has spent, as it is known here."""
-
-    __slots__ = ("day", "held", "in_work", "mean", "month", "period")
-
-    def __init__(self) -> None:
-        """Nothing yet."""
-        self.day = self.month = self.held = self.in_work = 0
-        self.mean = FIRST
-        self.period: tuple[str, str] = ("", "")
 
 
 class Meter:
@@ -64,6 +56,8 @@ class Meter:
         account: what all processes share.
         off: what is done about keys with a hard budget while the account cannot be reached: "closed" refuses them,
             "open" lets them in by what this process knows. Keys without one are let in either way.
+        share: dollars, the least that a request among others is given of a hard budget, while so much is free.
+        workers: how many processes count for the same keys.
         now: the time in seconds since 1970: days and months go by it.
         clock: seconds, as of `time.monotonic`: how old is what is known goes by it.
     """
@@ -73,18 +67,18 @@ class Meter:
         account: Account,
         *,
         off: WhenOff = "closed",
+        share: float = SHARE,
+        workers: int = 1,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read nothing yet: `exchange` does."""
         self._account, self._off, self._now, self._clock = account, off, now, clock
+        self._share, self._workers = nanos(share), workers
         self._keys: dict[str, Money] = {}
-        self._periods = periods_at(now())
-        self._read: tuple[str, ...] = ()
-        self._mark, self._batch = 0, 1
-        self._pending: dict[tuple[str, str], Used] = {}
-        self._sending: dict[tuple[str, str], Used] = {}
-        self._totals: dict[tuple[str, str], Used] = {}
+        self._unsent: list[Money] = []  # whose counts have not gone into what is pending
+        self._turn_at(now())
+        self._book = Book()
         self._fresh: float | None = None
         self._lock = Lock()  # guards what is known; held for an instant
         self._turn = Lock()  # one exchange at a time
@@ -94,136 +88,154 @@ class Meter:
 
     # A request.
 
-    def enter(self, record: KeyRecord) -> Held | Denied:
-        """Hold what a request may cost, or say why it may not be made."""
+    def enter(self, record: KeyRecord, asked: float | None = None) -> Held | Denied:
+        """Hold what a request may spend, or say why it may not be made. `asked` is what its client has bound it to."""
         now = self._now()
         with self._lock:
-            money = self._money(record.id, now)
-            estimate = money.mean
-            denied = self._denied(record, money, estimate, now)
-            if denied is not None:
-                return denied
-            money.held += estimate
+            money = self._money(record, now)
+            most = 0
+            if money.hard:
+                if self._off == "closed" and (self._fresh is None or self._clock() - self._fresh > STALE):
+                    return Denied("off", STALE, "it cannot be told what this key has spent; try again soon")
+                got = most_for(money, self._share, self._workers, None if asked is None else nanos(asked))
+                if isinstance(got, str):
+                    return self._denied(record, got, now)
+                most = got
+            money.held += most
             money.in_work += 1
-            return Held(estimate, _warning(record, money) if record.soft_day or record.soft_month else "")
+            return Held(most, money.mean, _warning(record, money) if record.soft_day or record.soft_month else "")
 
     def leave(
         self,
         record: KeyRecord,
-        held: Held,
+        held: Held | None,
         cost: float | None,
         tokens: int = 0,
         *,
         known: float = 0.0,
         asked: bool = True,
     ) -> None:
-        """Let go of what was held, and count what it did cost. Without `asked` no model was: nothing is counted.
+        """Let go of what was held, if anything was, and count what it did cost.
 
         A cost of None is not known, and counts as was estimated, or as the part of it that is `known` if that is more.
+        Without `asked` no model was: nothing is counted.
         """
         now = self._now()
         with self._lock:
-            if held.gone:
-                return
-            held.gone = True
-            money = self._money(record.id, now)
-            money.held -= held.nanos
-            money.in_work -= 1
+            money = self._keys.get(record.id)
+            if money is None or money.period is not self._today or not self._leapt <= now < self._ends:
+                money = self._money(record, now)
+            estimate = money.mean
+            if held is not None:
+                if held.gone:
+                    return
+                held.gone, estimate = True, held.estimate
+                money.held -= held.nanos
+                money.in_work -= 1
             if not asked:
                 return
-            spent = max(held.nanos, nanos(known)) if cost is None else max(0, nanos(cost))
-            if cost is not None and spent:
-                money.mean += (spent - money.mean) // WEIGHT if money.mean != FIRST else spent - money.mean
+            if cost is None:
+                spent = max(estimate, nanos(known))
+                money.unknown += 1
+            else:
+                spent = round(cost * NANO) if cost > 0.0 else 0
+                if spent:
+                    money.learn(spent)
+            if not money.requests:
+                self._unsent.append(money)
             money.day += spent
             money.month += spent
-            used = Used(spent, 1, tokens, int(cost is None))
-            for period in money.period:
-                where = (period, record.id)
-                self._pending[where] = self._pending.get(where, NOTHING).plus(used)
+            money.nanos += spent
+            money.requests += 1
+            money.tokens += tokens
         if cost is None:
             _news(record, "the cost of some requests is not known: they count as was estimated; see to the prices")
-        if self._thread is not None:
+        if held is not None and held.nanos and not self._stirred and self._thread is not None:
             with self._wake:
                 self._stirred = True
                 self._wake.notify()
 
-    def _denied(self, record: KeyRecord, money: Money, estimate: int, now: float) -> Denied | None:
-        if record.budget_day is None and record.budget_month is None:
-            return None
-        if self._off == "closed" and (self._fresh is None or self._clock() - self._fresh > STALE):
-            return Denied("off", STALE, "it cannot be told what this key has spent; try again soon")
-        more = estimate if money.in_work else 1  # alone, whoever has anything left may ask
-        periods = self._periods
-        for why, budget, spent, ends in (
-            ("month", record.budget_month, money.month, periods.month_ends),
-            ("day", record.budget_day, money.day, periods.day_ends),
-        ):
-            if budget is not None and spent + money.held + more > nanos(budget):
-                when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
-                message = f"this key's budget of {budget:g} USD per {why} is spent; it begins anew at {when}"
-                return Denied(cast("Literal['day', 'month']", why), ends - now, message)
-        return None
+    def _denied(self, record: KeyRecord, why: Literal["day", "month", "held"], now: float) -> Denied:
+        if why == "held":
+            message = "what is left of this key's budget is held by its requests in work; try again when one has ended"
+            return Denied(why, SOON, message)
+        month = why == "month"
+        budget = record.budget_month if month else record.budget_day
+        ends = self._periods.month_ends if month else self._periods.day_ends
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
+        message = f"this key's budget of {budget:g} USD per {why} is spent; it begins anew at {when}"
+        return Denied(why, ends - now, message)
 
-    def _money(self, key: str, now: float) -> Money:
+    def _money(self, record: KeyRecord, now: float) -> Money:
         """What is known of a key, in the day and month of now."""
-        self._turn_to(now)
-        money = self._keys.get(key)
+        if now >= self._ends or now < self._leapt:
+            self._turn_at(now)
+        money = self._keys.get(record.id)
         if money is None:
-            money = self._keys[key] = Money()
-        today = self._periods
-        if money.period != (today.day, today.month):
-            money.period = (today.day, today.month)
-            money.day, money.month = self._known(today.day, key), self._known(today.month, key)
+            money = self._keys[record.id] = Money(record)
+        elif money.record is not record:
+            money.bind(record)
+        if money.period is not self._today:
+            self._take(money)
+            money.period = self._today
+            money.day, money.month = (self._book.known(period, record.id) for period in self._today)
         return money
 
-    def _turn_to(self, now: float) -> None:
-        """Go on to the day of now. A clock that is set back keeps to the later day, unless that was a leap."""
-        ends = self._periods.day_ends
-        if now >= ends or now < ends - LEAP:
-            self._periods = periods_at(now)
+    def _take(self, money: Money) -> None:
+        """Put what a key's requests have used among what is to be written."""
+        if not money.requests:
+            return
+        used = Used(money.nanos, money.requests, money.tokens, money.unknown)
+        money.nanos = money.requests = money.tokens = money.unknown = 0
+        for period in money.period:
+            self._book.add(period, money.record.id, used)
 
-    def _known(self, period: str, key: str) -> int:
-        """What everybody has spent, as far as it is known: what was read, and what is still to be written."""
-        where = (period, key)
-        parts = (self._totals.get(where), self._sending.get(where), self._pending.get(where))
-        return sum(part.nanos for part in parts if part is not None)
+    def _turn_at(self, now: float) -> None:
+        """Go on to the day of now. A clock that is set back keeps to the later day, unless that was a leap."""
+        self._periods = periods_at(now)
+        self._today = (self._periods.day, self._periods.month)
+        self._ends, self._leapt = self._periods.day_ends, self._periods.day_ends - LEAP
 
     # The account.
 
     def exchange(self) -> None:
         """Write what was used here, and read what others have used. Raises `StoreError`; then nothing is lost."""
         with self._turn:
-            again = bool(self._sending)
+            again = self._book.sending
             self._once()
             if again:  # that was what had not gone out before; now what came since
                 self._once()
 
     def _once(self) -> None:
         with self._lock:
-            self._turn_to(self._now())
-            periods = (self._periods.day, self._periods.month)
-            if not self._sending:  # else it goes out once more as it was, under its own number
-                self._sending, self._pending = self._pending, {}
-            mark = self._mark if self._read == periods else 0
+            now = self._now()
+            if now >= self._ends or now < self._leapt:
+                self._turn_at(now)
+            periods = self._today
+            for money in self._unsent:
+                self._take(money)
+            self._unsent.clear()
+            asked = self._book.send(periods)
         began = self._clock()
-        read = self._account.exchange(self._batch, self._sending, periods, mark)
+        read = self._account.exchange(*asked)
         with self._lock:
-            self._batch += bool(self._sending)
-            self._sending = {}
-            if self._read != periods:
-                self._totals = {where: used for where, used in self._totals.items() if where[0] in periods}
-            self._totals.update(read.totals)
-            self._read, self._mark, self._fresh = periods, read.mark, began
+            self._book.sent(periods, read)
+            self._fresh = began
             for _, key in read.totals:
-                money = self._keys.get(key)
-                if money is not None and money.period == periods:
-                    money.day, money.month = self._known(periods[0], key), self._known(periods[1], key)
+                here = self._keys.get(key)
+                if here is not None and here.period == periods:
+                    here.day, here.month = (self._book.known(period, key) + here.nanos for period in periods)
 
     def spent(self, key: str) -> tuple[Used, Used]:
         """What a key has used today and this month, as was last read."""
         with self._lock:
-            periods = self._periods
-            return self._totals.get((periods.day, key), NOTHING), self._totals.get((periods.month, key), NOTHING)
+            return self._book.read(self._today[0], key), self._book.read(self._today[1], key)
+
+    def holding(self, key: str) -> int:
+        """How many nano-dollars its requests in work hold, at this process."""
+        with self._lock:
+            money = self._keys.get(key)
+            return money.held if money is not None else 0
 
     def start(self, beat: Callable[[], object] | None = None) -> None:
         """Exchange from now on, in a thread of its own; `beat` is called `EVERY` so often too."""
@@ -254,6 +266,7 @@ class Meter:
                 except Exception as error:  # noqa: BLE001 - the thread goes on
                     notify("store off", "keys", f"looking at them failed: {type(error).__name__}")
             with self._wake:
+                self._wake.wait_for(lambda: self._ended, PAUSE)
                 if good:
                     self._wake.wait_for(lambda: self._stirred or self._ended, EVERY)
                 else:

@@ -48,7 +48,7 @@ class Metrics:
         self._seconds: dict[str, list[float]] = {}  # by path: one for each bound, one beyond, and the sum
         self._escalated: dict[str, int] = {}
         self._failed: dict[str, int] = {}
-        self._tokens: dict[str, int] = {}
+        self._tokens = {"input": 0, "output": 0}
         self.cost = 0.0
         self.unknown = self.hits = self.misses = 0
         self.changes = 0
@@ -71,16 +71,22 @@ class Metrics:
         answer = done.answer
         if answer is None:
             return
+        unknown = False
         for attempt in answer.attempts:
-            if attempt.verdict in ("escalate", "abstain"):
+            verdict = attempt.verdict
+            if verdict in ("escalate", "abstain"):
                 self._escalated[attempt.tier] = self._escalated.get(attempt.tier, 0) + 1
-            elif attempt.verdict == "failed":
+            elif verdict == "failed":
                 self._failed[attempt.tier] = self._failed.get(attempt.tier, 0) + 1
-        self.cost += answer.known_cost_usd
-        self.unknown += answer.cost_usd is None
-        usage = answer.usage
-        for kind, tokens in (("input", usage.input), ("output", usage.output)):
-            self._tokens[kind] = self._tokens.get(kind, 0) + tokens
+            for call in attempt.calls:
+                if call.cost_usd is None:
+                    unknown = True
+                else:
+                    self.cost += call.cost_usd
+                if call.usage is not None:
+                    self._tokens["input"] += call.usage.input
+                    self._tokens["output"] += call.usage.output
+        self.unknown += unknown
 
     def samples(self, worker: str, gauges: Mapping[str, float]) -> str:
         """All lines of this worker, family by family, without their heads."""

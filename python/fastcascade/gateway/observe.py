@@ -8,11 +8,13 @@ nothing behind it. Once its answer is out, the cheaper tiers and their gates are
 That is bounded in share, in number at once and in money a day. Nothing that goes wrong there reaches the client, and
 nothing is lost in silence: `counts` says what became of each.
 
-What is asked for by tier, or is passed through, is as it is in either mode.
+What is asked for by tier is as it is in either mode, and so is what is passed through, unless a cascade is to take its
+place (`instead` in config/models.py). Then its bytes are passed on unchanged, and read on the side once the answer is
+out: that stands in for the last tier's. Where it is enforced the cascade answers.
 
-"As it came" is not byte by byte, as it is for what is passed through: the client asks for a cascade's name and not for
-the last tier's model, and what that answers must be read to be looked at. So a request is read and written again, in
-the words of the last tier; what those cannot carry is named in `x-cascade-not-carried`.
+A cascade that is asked for by its name has no bytes that could be passed on: the client asks for that name, and not for
+the last tier's model. So a request is read and written again, in the words of the last tier; what those cannot carry is
+named in `x-cascade-not-carried`.
 """
 
 import asyncio
@@ -21,40 +23,39 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
+from fastcascade.answers import Answer
 from fastcascade.cascade import Cascade
-from fastcascade.errors import ConfigError
+from fastcascade.errors import ConfigError, FastcascadeError
 from fastcascade.gateway.choosing import Choosing
 from fastcascade.gateway.observe_log import DayPurse, Log
 from fastcascade.gateway.observe_look import forwarding, look
+from fastcascade.gateway.observe_passed import Forwarded, answer_of, comparable, forwarded, overhear, replaced
+from fastcascade.gateway.passthrough import FREE, Passthrough, bare
+from fastcascade.gateway.passthrough_usage import Peeked
 from fastcascade.gateway.settings import Mode, Settings
-from fastcascade.messages import Request
-from fastcascade.wire.endpoint import Caller, Done
+from fastcascade.messages import Reply, Request
+from fastcascade.wire.endpoint import Caller, Done, Endpoint, Response
+from fastcascade.wire.endpoint_fields import id_of
 from fastcascade.wire.endpoint_models import Choice
-from fastcascade.wire.endpoint_paths import Words
+from fastcascade.wire.endpoint_paths import Words, place_of
 from fastcascade.wire.format import Asked
 
 __all__ = ["Forwarded", "Observing"]
 
-KEPT: Final = ("drawn", "busy", "budget", "unanswered", "looked", "failed", "cancelled", "unwritten")
+KEPT: Final = ("drawn", "busy", "budget", "unanswered", "looked", "failed", "cancelled", "unread")
 """What may become of a request that was observed: not drawn; not looked at, since all places were taken or the money of
-the day was; not answered; looked at; looked at in vain; given up at the end of the worker. And lines not written."""
+the day was; not answered; looked at; looked at in vain; given up at the end of the worker; passed on, and it or its
+answer could not be read."""
+UNWRITTEN: Final = "unwritten"
+"""Of those that were looked at, how many have no line."""
 SCALE: Final = 2.0**64
 
 log: Final = logging.getLogger("fastcascade")
-
-
-@dataclass(frozen=True, slots=True)
-class Forwarded(Asked):
-    """What was asked, on its way to the last tier: what the cascade would have been asked, which, and as what."""
-
-    whole: Request | None = None
-    choice: Choice | None = None
-    tier: str = ""
 
 
 class Observing(Choosing):
@@ -89,7 +90,9 @@ class Observing(Choosing):
                         f"observing is bounded in money, and the price of tier {tier.name!r} of {name!r} is not known; "
                         "give it a price = { input = ..., output = ... }"
                     )
-        self.counts: Counter[str] = Counter(dict.fromkeys(KEPT, 0))
+        if self._names is not None:
+            comparable(self._names, self.observe.models)
+        self.counts: Counter[str] = Counter(dict.fromkeys((*KEPT, UNWRITTEN), 0))
         self.spent = self.saved = 0.0
         path = folder / (self.observe.log or "observe.jsonl")
         self.log = Log(path)
@@ -111,9 +114,9 @@ class Observing(Choosing):
     def mode_of(self, request: Request, model: str, name: str, caller: Caller) -> Mode:
         """By route or task, else by model, else as for all; of what is observed a share is enforced."""
         told = self.observe
-        tables: tuple[tuple[Mapping[str, Mode], tuple[str, str]], ...] = (
+        tables: tuple[tuple[Mapping[str, Mode], tuple[str, ...]], ...] = (
             (told.routes, (request.route, request.task)),
-            (told.models, (model, name)),
+            (told.models, (model, self._names.known(model) if self._names is not None else "", name)),
         )
         for table, keys in tables:
             for key in keys:
@@ -138,20 +141,67 @@ class Observing(Choosing):
         within: float | None,
     ) -> tuple[Asked, Choice]:
         asked, choice = super()._read(words, headers, body, caller, request_id, within)
-        request, cascade = asked.request, choice.cascade
+        request = asked.request
         if choice.tier or self.mode_of(request, asked.model, choice.name, caller) == "enforce":
             return asked, choice
-        tier = request.max_tier or cascade.tiers[-1].name
-        if cascade.places.get(tier, 0) == 0 or (request.min_tier and request.min_tier not in cascade.places):
-            return asked, choice  # there is nothing cheaper, or it is to be refused as it would be
+        tier = replaced(request, choice.cascade)
+        if not tier:
+            return asked, choice
+        passing = self._names.passing(asked.model) if self._names is not None else None
         key = (choice.name, tier)
         if key not in self._bare:
-            self._bare[key] = forwarding(cascade, tier)
-        bare = replace(request, min_tier="", max_tier="")
-        sent = Forwarded(
-            bare, asked.model, asked.body, asked.stream, asked.usage, asked.not_carried, request, choice, tier
-        )
-        return sent, Choice(choice.name, self._bare[key])
+            self._bare[key] = forwarding(choice.cascade, tier)
+        way = passing.through if passing is not None and passing.through is not None else self._bare[key]
+        return forwarded(asked, replace(request, min_tier="", max_tier=""), choice, tier), Choice(choice.name, way)
+
+    async def _pass(
+        self,
+        raw: Passthrough,
+        peeked: Peeked,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller,
+        *,
+        within: float | None,
+    ) -> Response:
+        if self._names is None or self._names.passing(peeked.model) is None or bare(path) == FREE:
+            return await raw.forward(peeked, path, headers, body, caller)
+        words, request_id = place_of("POST", path, headers).words, id_of(headers)
+        sent: Forwarded | None = None
+        try:
+            asked, choice = super()._read(words, headers, body, caller, request_id, None)
+        except FastcascadeError:  # the provider may know what to make of it; a cascade would refuse it
+            enforced = self.mode == "enforce"
+            self.counts["unread"] += not enforced
+        else:
+            enforced = self.mode_of(asked.request, asked.model, choice.name, caller) == "enforce"
+            if tier := replaced(asked.request, choice.cascade):
+                sent = forwarded(asked, asked.request, choice, tier)
+        if enforced:  # under the same id: by that it may have been drawn
+            headers = {**headers, "x-request-id": request_id}
+            return await Endpoint.handle(self, "POST", path, headers, body, caller, within=within)
+        began = self._clock()
+        response = await raw.forward(peeked, path, headers, body, caller)
+        if sent is not None:
+            self._overhear(response, sent, raw, words, lambda: self._clock() - began)
+        return response
+
+    def _overhear(
+        self, response: Response, asked: Forwarded, raw: Passthrough, words: Words, took: Callable[[], float]
+    ) -> None:
+        """Look at it once its answer is out."""
+
+        def told(reply: Reply | None, whole: bool) -> None:  # noqa: FBT001 - as it is called
+            if reply is None:
+                self.counts["unread" if whole else "unanswered"] += 1
+                return
+            self._looked_at(answer_of(reply, asked, raw.cost, took()), asked, "")
+
+        if response.status != 200:
+            self.counts["unanswered"] += 1
+        else:
+            overhear(response, words, told)
 
     # What is looked at.
 
@@ -161,14 +211,16 @@ class Observing(Choosing):
                 self._told(done)
         finally:
             if isinstance(done.asked, Forwarded):
-                became = self._begun(done, done.asked)
-                if became:
-                    self.counts[became] += 1
+                self._looked_at(done.answer, done.asked, done.failure)
 
-    def _begun(self, done: Done, asked: Forwarded) -> str:
+    def _looked_at(self, answer: Answer | None, asked: Forwarded, failure: str) -> None:
+        became = self._begun(answer, asked, failure)
+        if became:
+            self.counts[became] += 1
+
+    def _begun(self, answer: Answer | None, asked: Forwarded, failure: str) -> str:
         """Look at it, or say why not."""
-        answer = done.answer
-        if answer is None or answer.reply is None or answer.incomplete or done.failure:
+        if answer is None or answer.reply is None or answer.incomplete or failure:
             return "unanswered"
         if self._draw() >= self.observe.share:
             return "drawn"
@@ -176,30 +228,29 @@ class Observing(Choosing):
             return "busy"
         if not self.purse.take(self.observe.each):
             return "budget"
-        task = asyncio.get_running_loop().create_task(self._look(done, asked), context=Context())
+        task = asyncio.get_running_loop().create_task(self._look(answer, asked), context=Context())
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
         return ""
 
-    async def _look(self, done: Done, asked: Forwarded) -> None:
-        assert done.answer is not None  # noqa: S101 - else it was not begun
+    async def _look(self, answer: Answer, asked: Forwarded) -> None:
         assert asked.choice is not None and asked.whole is not None  # noqa: PT018, S101 - as above
         held = spent = self.observe.each
         became = "failed"
         try:
-            seen = await look(asked.choice.cascade, asked.tier, asked.whole, done.answer, held)
+            seen = await look(asked.choice.cascade, asked.tier, asked.whole, answer, held)
             spent = held if seen.spent is None else seen.spent
             self.spent += spent
             self.saved += seen.saved or 0.0
             said = {"model": asked.model, "cascade": asked.choice.name}
             if not self.log.write(said | seen.line(texts=self.observe.texts)):
-                self.counts["unwritten"] += 1
+                self.counts[UNWRITTEN] += 1
             became = "looked"
         except asyncio.CancelledError:
             became = "cancelled"
             raise
         except Exception as error:  # noqa: BLE001 - it goes no further, and its words may be anyone's
-            name, why = done.asked.request.id, type(error).__name__
+            name, why = asked.request.id, type(error).__name__
             log.error("what the cascade would do for request %s is not known: %s", name, why)  # noqa: TRY400 - as above
         finally:
             self.counts[became] += 1

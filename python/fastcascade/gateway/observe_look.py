@@ -61,7 +61,12 @@ class Seen:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "id": answered.request.id,
             "route": answered.request.route or answered.request.task,
-            "answered": {"tier": self.tier, "usd": answered.cost_usd, "seconds": answered.latency},
+            "answered": {
+                "tier": self.tier,
+                "usd": answered.cost_usd,
+                "seconds": answered.latency,
+                "estimated": any(call.estimated for call in answered.calls),
+            },
             "would": {
                 "tier": would.tier,
                 "score": would.confidence,
@@ -125,11 +130,14 @@ class _Given(Driver):
 
     async def perform(self, effect: Effect) -> Outcome:
         """Give it in place of the call it came of."""
-        if type(effect) is Call and effect.label == self.label:
-            now = self.clock()
-            self.outcome = Outcome(self.reply, None, now - self.seconds, now)
-            return self.outcome
-        return await super().perform(effect)
+        return await (self._call(effect) if type(effect) is Call else super().perform(effect))
+
+    async def _call(self, call: Call) -> Outcome:
+        if call.label != self.label:
+            return await super()._call(call)
+        now = self.clock()
+        self.outcome = Outcome(self.reply, None, now - self.seconds, now)
+        return self.outcome
 
 
 def _judging(cascade: Cascade, tier: str, price: Price | None) -> Cascade:

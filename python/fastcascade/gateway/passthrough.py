@@ -33,6 +33,7 @@ from fastcascade.wire.endpoint_refusal import Refusal, refusal_of
 from fastcascade.wire.endpoint_turn import Done, Response, refused
 
 if TYPE_CHECKING:
+    from fastcascade.messages import Usage
     from fastcascade.prices import Price, PriceSheet
 
 __all__ = ["PATHS", "Passthrough", "bare"]
@@ -169,6 +170,10 @@ class Passthrough:
             record.done(499, "cancelled", None)
             raise
         return await self._answer(exchange, words, record, request_id)
+
+    def cost(self, model: str, usage: "Usage") -> float | None:
+        """What that costs there; None where it is not known."""
+        return self._account.cost(model, usage)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.answers import Answer, Attempt, Ended, Spent
+from fastcascade.errors import WireError
 from fastcascade.gateway.passthrough_usage import Peeked, Reading
 from fastcascade.messages import Budget, Message, Reply, Request, Text, Usage
 from fastcascade.tiers import CHARACTERS_PER_TOKEN
@@ -43,7 +44,13 @@ class Account:
     def open(
         self, peeked: Peeked, headers: Mapping[str, str], caller: Caller, request_id: str, *, free: bool = False
     ) -> "Record":
-        """Begin a record; what is `free` is told to nobody. Raises `WireError` for a header that cannot be read."""
+        """Begin a record; what is `free` is told to nobody.
+
+        Raises `WireError` for a header that cannot be read, and for one whose money does not suffice.
+        """
+        budget = caller.fields.get("budget")
+        if not free and budget is not None and budget.usd is not None:
+            self._check(peeked, budget.usd)
         fields: dict[str, Any] = fields_of(headers, Budget())
         if caller.locked:
             fields.update({name: UNSAID[name] for name in caller.locked})
@@ -52,6 +59,22 @@ class Account:
         request = Request(UNREAD, **{**fields, **caller.fields, "id": request_id})
         asked = Asked(request, peeked.model, {"model": peeked.model}, peeked.stream)
         return Record(self, asked, caller, peeked, told=free)
+
+    def _check(self, peeked: Peeked, most: float) -> None:
+        """Refuse what costs more than `most` before a word of it is answered, and what nobody knows the price of.
+
+        What will be written is not known; that it costs, whoever counts hears when it is over.
+        """
+        cost = self.cost(peeked.model, Usage(input=peeked.size // CHARACTERS_PER_TOKEN))
+        if cost is None:
+            msg = (
+                f"a budget in money needs the price of every model, and that of {peeked.model!r} is not known; "
+                "its operator can give it: `price` in gateway.models"
+            )
+            raise WireError(msg, "model")
+        if cost > most:
+            msg = f"this would cost {cost:.2g} USD before a word is answered, and no more than {most:.2g} may be spent"
+            raise WireError(msg, "", 402)
 
     def cost(self, model: str, usage: Usage) -> float | None:
         """What that costs; None where it is not known."""

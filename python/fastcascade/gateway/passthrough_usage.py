@@ -14,7 +14,7 @@ from fastcascade.errors import BackendError, WireError
 from fastcascade.messages import Usage
 from fastcascade.wire.endpoint_paths import Words
 
-__all__ = ["Peeked", "Reading", "once", "peek"]
+__all__ = ["Peeked", "Reading", "once", "peek", "responses_usage"]
 
 ENDS: Final = (b"message_stop", b"response.completed", b"response.incomplete", b"response.failed")
 SPELLED: Final = re.compile(rb"\\u00[4-7]")
@@ -117,7 +117,7 @@ class Reading:
         try:
             if self._words == "anthropic":
                 return read({"content": [], "model": "", "stop_reason": "", "usage": given}).usage
-            return usage_of(given) if self._words == "chat" else _responses(given)
+            return usage_of(given) if self._words == "chat" else responses_usage(given)
         except (BackendError, TypeError, ValueError, AttributeError):
             return None
 
@@ -138,7 +138,8 @@ class Reading:
                     self._usage.update({name: value for name, value in usage.items() if value is not None})
 
 
-def _responses(given: dict[str, Any]) -> Usage:
+def responses_usage(given: dict[str, Any]) -> Usage:
+    """What a response says that it used."""
     asked, written = given.get("input_tokens_details") or {}, given.get("output_tokens_details") or {}
     return Usage(
         int(given.get("input_tokens") or 0),

@@ -20,9 +20,13 @@ BUCKET: Final = "key"
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why not: "requests", "tokens", "day", "month" or "off" (the account), when it may go again, and in words."""
+    """Why not, when it may go again, and in words.
 
-    why: Literal["requests", "tokens", "day", "month", "off"]
+    "requests" and "tokens" are rates, "day" and "month" budgets that are spent, "held" what is left of these but held
+    by other requests, "off" the account.
+    """
+
+    why: Literal["requests", "tokens", "day", "month", "held", "off"]
     wait: float
     message: str
 

@@ -8,6 +8,7 @@ accept from one and the same socket: what waits there is taken by whoever is lef
     SIGHUP            new workers from the file as it is now, one after the other; the old ones drain
 """
 
+import gc
 import os
 import selectors
 import signal
@@ -53,7 +54,13 @@ def serve(file: str | os.PathLike[str], options: Mapping[str, Any] | None = None
         options: settings of the server that go before the file's, by their names in `Settings`.
         reload: whether to begin anew when the file, what lies beside it, or a certificate changes.
     """
-    return Supervisor(Path(file), options, reload=reload).run()
+    supervisor = Supervisor(Path(file), options, reload=reload)
+    gc.freeze()  # what is loaded stays: neither we nor our workers look through it again, and its pages stay shared
+    gc.enable()  # whoever called may have had it wait until here
+    try:
+        return supervisor.run()
+    finally:
+        gc.unfreeze()
 
 
 class Supervisor:

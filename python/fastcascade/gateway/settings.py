@@ -8,13 +8,14 @@ from typing import Final, Literal, TypeAlias
 
 from fastcascade.errors import ConfigError
 
-__all__ = ["Kept", "Limits", "Mode", "Observe", "Settings", "Tls"]
+__all__ = ["Kept", "Limits", "Mode", "Observe", "Settings", "Tls", "WhenOff"]
 
 MOST_WORKERS: Final = 256
 DAY: Final = 86_400.0
 ACCOUNTS: Final = ("sqlite:", "redis://", "rediss://", "unix://")
 
 Mode: TypeAlias = Literal["enforce", "observe"]
+WhenOff: TypeAlias = Literal["closed", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,14 @@ class Settings:
         linger: the first of these, in which it still takes requests, and tells each client to connect anew.
         cache: answers kept as bytes; None keeps none.
         access_log: a line of JSON for each request, to the logger "fastcascade.access".
-        metrics: whether there is /metrics.
-        metrics_key: what /metrics is to be asked with, as `authorization: Bearer`; empty is open to all.
+        metrics: whether there is /metrics. Beyond this machine it is for those alone who have `metrics_key`, or a key
+            that is `admin`; "open" is for whoever can reach it.
+        metrics_key: what /metrics is to be asked with, as `authorization: Bearer`, from wherever it is asked.
         allow_anyone: whether it may listen beyond this machine without keys.
         keys: the file of callers' keys; None lets in anyone.
         account: where it is kept what each key has used: `sqlite:PATH`, or the URL of a Redis.
+        account_off: what is done about keys with a hard budget while that cannot be reached: "closed" refuses them,
+            "open" lets them in by what each worker knows.
         mode: "enforce" answers by the cascade; "observe" by its last tier alone, and notes what the cascade would do.
         observe: how that is done, and for whom it is otherwise.
     """
@@ -179,11 +183,12 @@ class Settings:
     linger: float = 0.5
     cache: Kept | None = None
     access_log: bool = False
-    metrics: bool = True
+    metrics: bool | Literal["open"] = True
     metrics_key: str = field(default="", repr=False)
     allow_anyone: bool = False
     keys: Path | None = None
     account: str = ""
+    account_off: WhenOff = "closed"
     mode: Mode = "enforce"
     observe: Observe = field(default_factory=Observe)
 

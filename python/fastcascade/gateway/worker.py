@@ -38,6 +38,8 @@ BACKLOG: Final = 2_048
 GRACE: Final = 2.0
 """Seconds in which requests that were ended say so to their clients."""
 NAPS: Final = 0.02
+COLLECTED: Final = 20_000
+"""New objects after which the collector looks at them; each request leaves some, hardly ever in circles."""
 
 log: Final = logging.getLogger("fastcascade")
 
@@ -124,6 +126,7 @@ def _run(job: Job) -> int:
         return 2
     gc.collect()
     gc.freeze()  # what was built stays; the collector need not walk it again and again
+    gc.set_threshold(COLLECTED, 20, 50)
     uvloop.run(_Worker(job, gateway, secure).main())
     return 0
 

@@ -30,6 +30,7 @@ FIELDS: Final = (
     "cache",
     "degraded",
     "disconnected",
+    "broken",
     "request_id",
 )
 LONGEST: Final = 512
@@ -50,7 +51,7 @@ class AccessLog:
 
     Args:
         logger: the logger, or its name.
-        level: at which level; a status from 500 on is a warning.
+        level: at which level; a status from 500 on, or an answer that broke off, is a warning.
     """
 
     def __init__(self, logger: logging.Logger | str = "fastcascade.access", level: int = logging.INFO) -> None:
@@ -65,7 +66,7 @@ class AccessLog:
     def write(self, call: Call, started: float) -> None:
         """Write the record; `started` by `time.perf_counter`."""
         status = call.status
-        level = self._level if status < 500 else max(self._level, logging.WARNING)
+        level = self._level if status < 500 and not call.broken else max(self._level, logging.WARNING)
         if not self._logger.isEnabledFor(level):
             return
         identity = call.identity
@@ -83,6 +84,7 @@ class AccessLog:
             "cache": call.cache,
             "degraded": call.degraded,
             "disconnected": call.gone,
+            "broken": call.broken,
             "request_id": safe(call.request_id),
         }
         # As `log` does, without looking for the line of code that calls: that is always this one, and half the time.

@@ -89,6 +89,8 @@ class Call:
     """Why the answer is not the app's own, where it stands in for one."""
     gone: bool = False
     """Whether the client went away before the end."""
+    broken: bool = False
+    """Whether the app failed once its answer had begun: the status was sent, and the rest was not."""
     went_on: bool = False
     """Whether the app, or the cache before it, was asked."""
 
@@ -138,11 +140,14 @@ class Call:
         return self.header("x-request-id")
 
     def on_head(self, edit: Callable[[int, Headers], object]) -> None:
-        """Have `edit(status, headers)` called before an answer goes out; it may change the headers in place."""
+        """Have `edit(status, headers)` called before an answer goes out; it may change the headers in place.
+
+        For guards: where there are none, and no cache, log or fallback, nobody looks at what the app answers.
+        """
         self._heads = (*self._heads, edit)
 
     def on_end(self, tell: Callable[["Call"], object]) -> None:
-        """Have `tell(call)` called when all is over, however it ended."""
+        """Have `tell(call)` called when all is over, however it ended. For guards, as `on_head` is."""
         self._ends = (*self._ends, tell)
 
     def __repr__(self) -> str:

@@ -44,6 +44,11 @@ class Credentials:
         return ""
 
     @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers of an operator's own that are looked at, beside Authorization and Cookie."""
+        return tuple(each.lower() for each in self.sources if each not in {"bearer", "basic"} and ":" not in each)
+
+    @property
     def schemes(self) -> tuple[str, ...]:
         """What a client is told to come with, as schemes of WWW-Authenticate."""
         found = tuple(name for source, name in (("bearer", "Bearer"), ("basic", "Basic")) if source in self.sources)

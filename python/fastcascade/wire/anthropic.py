@@ -1,13 +1,13 @@
 """Anthropic's Messages API towards clients: `MESSAGES`, over anthropic_in, anthropic_out and anthropic_stream."""
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from fastcascade.answers import Answer
 from fastcascade.tiers import CHARACTERS_PER_TOKEN
 from fastcascade.wire import anthropic_in
-from fastcascade.wire.anthropic_out import error, message
+from fastcascade.wire.anthropic_out import error, message, unsaid
 from fastcascade.wire.anthropic_stream import MessagesEncoder
 from fastcascade.wire.format import Asked, Json
 
@@ -18,7 +18,7 @@ UNKNOWN_DATE: Final = "1970-01-01T00:00:00Z"
 
 
 def _number() -> str:
-    return os.urandom(12).hex()
+    return f"{random.getrandbits(96):024x}"
 
 
 class Messages:
@@ -53,6 +53,10 @@ class Messages:
     def encoder(self, asked: Asked, /) -> MessagesEncoder:
         """Its events."""
         return MessagesEncoder(asked.model, f"msg_{self._number()}")
+
+    def unsaid(self, answer: Answer, /) -> Sequence[str]:
+        """What of an answer it has no words for."""
+        return unsaid(answer)
 
     def error(self, status: int, message: str, /, *, kind: str = "", where: str = "", request_id: str = "") -> Json:
         """The body of an error; the request's id is that in the header request-id."""

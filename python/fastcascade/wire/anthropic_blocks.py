@@ -10,6 +10,8 @@ from fastcascade.wire.anthropic_fields import OBJECT, REQUIRED, STRING, Where, a
 __all__ = ["NAME", "block_of", "texts_of", "tools_of"]
 
 NAME: Final = "anthropic"
+SOURCE: Final = {"base64": 3, "url": 2}
+"""How many fields a picture's source has, by its kind."""
 
 compact: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -51,12 +53,12 @@ def _image(data: dict[str, Any], where: Where) -> Block:
     if type(source) is not dict:
         wrong(where, REQUIRED if source is None else OBJECT)
     kind = a_string(source, "type", where)
+    if len(source) > SOURCE.get(kind, 0):  # it says more than a picture of ours can
+        return Opaque(NAME, data)
     if kind == "base64":
         content, media = a_string(source, "data", where), a_string(source, "media_type", where)
         return Image(content, media, extra=_extra(data, "source"))
-    if kind == "url":
-        return Image(url=a_string(source, "url", where), extra=_extra(data, "source"))
-    return Opaque(NAME, data)
+    return Image(url=a_string(source, "url", where), extra=_extra(data, "source"))
 
 
 def _thinking(data: dict[str, Any], where: Where) -> Block:
@@ -72,7 +74,8 @@ def _thinking(data: dict[str, Any], where: Where) -> Block:
 
 
 def _redacted(data: dict[str, Any], where: Where) -> Block:
-    return Thinking(redacted=a_string(data, "data", where), by=NAME)
+    given = a_string(data, "data", where)
+    return Thinking(redacted=given, by=NAME) if len(data) == 2 else Opaque(NAME, data)
 
 
 def _tool_use(data: dict[str, Any], where: Where) -> Block:

@@ -40,25 +40,13 @@ from fastcascade.wire.format import Asked
 
 __all__ = ["read"]
 
-READ: Final = frozenset(
-    {
-        "max_tokens",
-        "messages",
-        "metadata",
-        "model",
-        "output_config",
-        "output_format",
-        "stop_sequences",
-        "stream",
-        "system",
-        "temperature",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "top_p",
-    }
-)
+READ: Final = frozenset({
+    *("max_tokens", "messages", "metadata", "model", "output_config", "output_format", "stop_sequences", "stream"),
+    *("system", "temperature", "thinking", "tool_choice", "tools", "top_p"),
+})  # fmt: skip
 """The fields that are read here one by one."""
+SIMPLE: Final = frozenset({"max_tokens", "messages", "model", "stream", "system", "temperature"})
+"""The fields of most requests: where there are no others, none are looked for."""
 OWN: Final = frozenset(
     {
         "cache_control",
@@ -77,6 +65,7 @@ KEPT_OUT: Final = frozenset({"billing_policy", "extra_headers", "fallback_credit
 """What must not get to a provider: models nobody allowed, somebody else's bill, headers by way of the body."""
 ACCOUNT: Final = ("anthropic-user-profile-id", "anthropic-workspace-id")
 """Headers that are about the account of whoever holds the provider's key."""
+CHOICE: Final = frozenset({"type", "name", "disable_parallel_tool_use"})
 EFFORTS: Final = {"low": 1024, "medium": 4096}
 HIGH: Final = 16_384
 """Tokens that an effort stands for; adaptive thinking without one has the effort high."""
@@ -96,6 +85,15 @@ def read(body: Mapping[str, Any], headers: Mapping[str, str], *, counting: bool 
         a_count(max_tokens, ("max_tokens",), 0)
     system = _system(body.get("system"))
     messages, further = _messages(body.get("messages"), left)
+    if SIMPLE.issuperset(body) and "anthropic-beta" not in headers:
+        left.extend([name for name in ACCOUNT if name in headers])
+        request = Request(
+            messages,
+            system + further if further else system,
+            max_tokens=max_tokens,
+            temperature=a_share(body.get("temperature"), ("temperature",)),
+        )
+        return _asked(request, model, body, left)
     tools = tools_of(body.get("tools"))
     choice = _choice(body.get("tool_choice"), own)
     metadata = an_object(body.get("metadata"), ("metadata",))
@@ -124,7 +122,12 @@ def read(body: Mapping[str, Any], headers: Mapping[str, str], *, counting: bool 
         options=options or nothing(),
         user=user,
     )
-    return Asked(request, model, body, a_flag(body.get("stream"), ("stream",)), not_carried=tuple(left))
+    return _asked(request, model, body, left)
+
+
+def _asked(request: Request, model: str, body: Mapping[str, Any], left: list[str]) -> Asked:
+    stream = a_flag(body.get("stream"), ("stream",))
+    return Asked(request, model, body, stream, not_carried=tuple(dict.fromkeys(left)) if left else ())
 
 
 def _others(body: Mapping[str, Any], own: dict[str, Any], left: list[str]) -> None:
@@ -159,6 +162,8 @@ def _messages(given: object, left: list[str]) -> tuple[tuple[Message, ...], tupl
         if type(message) is not dict:
             wrong(("messages", at), OBJECT)
         role, content = message.get("role"), message.get("content")
+        if len(message) > 2:
+            left.extend(f"messages.{name}" for name in message if name not in ("role", "content"))
         if role == "system":
             if found:
                 left.append(f"messages.{at}.role")
@@ -190,7 +195,7 @@ def _choice(given: object, own: dict[str, Any]) -> str:
     single = a_flag(data.get("disable_parallel_tool_use"), (*where, "disable_parallel_tool_use"))
     choice = a_string(data, "name", where) if kind == "tool" else kind
     # A tool may be called what a choice is called, and is then told from it by Anthropic alone.
-    if single or (kind == "tool" and choice in ("auto", "any", "none")):
+    if single or (kind == "tool" and choice in ("auto", "any", "none")) or not data.keys() <= CHOICE:
         own["tool_choice"] = data
     return choice
 

@@ -5,6 +5,8 @@ What has no word in it, and what becomes of it:
     thought of another provider's   thinking with an empty signature: our own backends leave it out when it comes back
     arguments that are no object    {"INVALID_JSON": the text}, as the API's documents have it; streamed, as they came
     blocks of another provider's    left out, and so are pictures and thought it has encrypted; `unsaid` names them
+    a stop sequence of another's    the only one that was asked for, or the one that the text ends with; else null.
+                                    OpenAI itself says "stop" of any end, which is end_turn here
 """
 
 import json
@@ -24,6 +26,7 @@ __all__ = [
     "block_of",
     "error",
     "message",
+    "met",
     "own_of",
     "reason_of",
     "signature_of",
@@ -69,7 +72,7 @@ def message(model: str, answer: Answer, number: str) -> Json:
         "model": model,
         "content": [each for block in answer.content if (each := block_of(block)) is not None],
         "stop_reason": reason_of(reply),
-        "stop_sequence": own_of(reply).get("stop_sequence"),
+        "stop_sequence": met(answer),
         "usage": usage_of(reply),
     }
     said.update(beside(reply))
@@ -77,9 +80,30 @@ def message(model: str, answer: Answer, number: str) -> Json:
 
 
 def unsaid(answer: Answer) -> tuple[str, ...]:
-    """What of the answer the format has no words for, by kind."""
-    kinds = (type(block).__name__.lower() for block in answer.content if block_of(block) is None and block != Text(""))
-    return tuple(dict.fromkeys(kinds))
+    """What of the answer the format has no words for, by kind: what is empty is not missed."""
+    names: dict[str, None] = {}
+    for block in answer.content:
+        if block_of(block) is None and block not in (Text(""), Thinking("")):
+            kind = block.data.get("type", "opaque") if type(block) is Opaque else type(block).__name__.lower()
+            names[str(kind)] = None
+        elif type(block) is Thinking and block.by != NAME and (block.signature or block.redacted):
+            names["thinking.signature"] = None
+    return tuple(names)
+
+
+def met(answer: Answer) -> str | None:
+    """The sequence it stopped at: as Anthropic says, or as the request and the text tell; None where nobody knows."""
+    reply = answer.reply
+    if reply is None:
+        return None
+    said = own_of(reply).get("stop_sequence")
+    if type(said) is str or reply.stop != "stop_sequence":
+        return said if type(said) is str else None
+    stops = answer.request.stop
+    if len(stops) == 1:
+        return stops[0]
+    text = reply.text
+    return max((each for each in stops if each and text.endswith(each)), key=len, default=None)
 
 
 def error(status: int, told: str, *, kind: str = "", where: str = "", request_id: str = "") -> Json:

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from fastcascade.answers import Answer
 from fastcascade.blocks import Block, Text, Thinking, nothing
-from fastcascade.messages import Delta, Reply
+from fastcascade.messages import Delta
 from fastcascade.wire.anthropic_out import (
     NAME,
     arguments_of,
     beside,
     block_of,
-    own_of,
+    met,
     reason_of,
     signature_of,
     usage_of,
@@ -98,7 +98,7 @@ class MessagesEncoder:
                 if whole := _whole(number, block):
                     self._blocks.append(_Said("", number))
                     parts.append(whole)
-        parts.append(_ended(answer.reply))
+        parts.append(_ended(answer))
         return _bytes("".join(parts))
 
     def broken(self, told: str, /) -> bytes:
@@ -201,10 +201,11 @@ def _whole(number: int, block: Block) -> str:
     return "".join(parts)
 
 
-def _ended(reply: Reply | None) -> str:
+def _ended(answer: Answer) -> str:
+    reply = answer.reply
     delta = {
         "stop_reason": reason_of(reply),
-        "stop_sequence": own_of(reply).get("stop_sequence"),
+        "stop_sequence": met(answer),
         **beside(reply),
     }
     body = f'"delta":{quoted(delta)},"usage":{quoted(usage_of(reply))}'

@@ -1,33 +1,21 @@
 """OpenAI Chat Completions towards clients: `CHAT`, of chat_in, chat_out and chat_stream."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from fastcascade.answers import Answer
-from fastcascade.wire import chat_in, openai_errors
-from fastcascade.wire.chat_out import completion
+from fastcascade.wire import chat_in, chat_out
 from fastcascade.wire.chat_stream import ChatEncoder
 from fastcascade.wire.format import Asked, Json
+from fastcascade.wire.openai_format import Numbering
 
 __all__ = ["CHAT", "Chat"]
 
 
-class Chat:
-    """Chat completions. See `Format`; what is read and said, and what becomes of the rest, is in chat_in and chat_out.
-
-    Args:
-        now: seconds since 1970, for `created`.
-        number: what makes the id of an answer its own.
-    """
+class Chat(Numbering):
+    """Chat completions. See `Format`; what is read and said, and what becomes of the rest, is in chat_in and _out."""
 
     name: ClassVar[str] = "chat"
-
-    def __init__(self, now: Callable[[], float] = time.time, number: Callable[[], str] = lambda: uuid4().hex) -> None:
-        """Keep the clock and what numbers answers."""
-        self._now = now
-        self._number = number
 
     def read(self, body: Mapping[str, Any], headers: Mapping[str, str], /) -> Asked:  # noqa: ARG002 # as formats go
         """Read a body."""
@@ -35,15 +23,15 @@ class Chat:
 
     def whole(self, asked: Asked, answer: Answer, /) -> Json:
         """A `chat.completion`."""
-        return completion(asked, answer, f"chatcmpl-{self._number()}", int(self._now()))
+        return chat_out.completion(asked, answer, f"chatcmpl-{self._number()}", int(self._now()))
 
     def encoder(self, asked: Asked, /) -> ChatEncoder:
         """Its chunks."""
         return ChatEncoder(asked, f"chatcmpl-{self._number()}", int(self._now()))
 
-    def error(self, status: int, message: str, /, *, kind: str = "", where: str = "") -> Json:
-        """The body of an error."""
-        return openai_errors.error(status, message, kind=kind, where=where)
+    def unsaid(self, answer: Answer, /) -> Sequence[str]:
+        """What of an answer it has no words for."""
+        return chat_out.unsaid(answer)
 
 
 CHAT = Chat()

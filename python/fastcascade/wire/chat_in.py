@@ -11,7 +11,7 @@ What a request has no place of its own for, and what becomes of it:
     an effort that has no figure         minimal is sent as low, xhigh and max as high, to all but OpenAI
     a parameter of OpenAI's own          kept in `options["openai"]`; one that is not known too, and in `not_carried`
     a participant's name                 in `not_carried`, as "messages.name"
-    user, safety_identifier              `Request.user`, which is not sent to a provider
+    user, safety_identifier              `Request.user`, which is not sent to a provider; in `not_carried`
     a refusal of an earlier turn         a text
     `reasoning_content` of a turn        thinking of "openai": goes back where a tier has a `thinking_field`
     a result of role function            the result of the last call to that function
@@ -31,7 +31,7 @@ from fastcascade.wire.chat_turns import Turns
 from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.openai_fields import BY
 
-__all__ = ["EFFORTS", "answering", "carried", "read", "sampling", "schema_of", "thinking"]
+__all__ = ["ASKS", "EFFORTS", "answering", "carried", "read", "sampling", "schema_of", "thinking"]
 
 EFFORTS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768, "max": 65536}
 """Tokens to think for each effort; what the backend writes of them is the effort again, but for the three that follow.
@@ -44,6 +44,8 @@ OWN: Final = frozenset({
     *("service_tier", "store", "verbosity", "web_search_options"),
 })  # fmt: skip
 """Parameters that OpenAI knows, and a request does not."""
+ASKS: Final = ("user", "safety_identifier")
+"""Who asks: known here, and no matter of a provider's."""
 INSTEAD: Final = {"functions": "tools", "function_call": "tool_choice"}
 
 
@@ -59,8 +61,8 @@ def read(body: Mapping[str, Any]) -> Asked:
     stream = field.flag(left.pop("stream", None), "stream")
     told = field.mapping(left.pop("stream_options", nothing()), "stream_options")
     turns = Turns(left.pop("messages", None))
+    not_carried = [*turns.not_carried, *(name for name in ASKS if name in left)]
     fields, own = _said(left)
-    not_carried = turns.not_carried
     not_carried += [f"stream_options.{name}" for name in told if name != "include_usage"]
     not_carried += [name for name in left if name not in OWN]
     own |= left

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastcascade.answers import Answer
-from fastcascade.messages import Opaque, Reply, Stop, Text, Thinking, Token, ToolCall, Usage
+from fastcascade.messages import Block, Opaque, Reply, Stop, Text, Thinking, Token, ToolCall, Usage
 from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.openai_fields import BY
 
@@ -30,10 +30,12 @@ __all__ = [
     "TOP",
     "completion",
     "finish",
+    "kind_of",
     "logprobs_of",
     "opaque",
     "own_of",
     "spoken",
+    "unsaid",
     "usage_of",
     "weighed",
 ]
@@ -186,6 +188,29 @@ def own_of(call: ToolCall) -> Json:
     """What is said of a call besides, which some endpoints want back."""
     told = call.extra.get(BY, {}) if call.extra else {}
     return {name: value for name, value in told.items() if name not in ("id", "type", "function", "index")}
+
+
+def unsaid(answer: Answer) -> tuple[str, ...]:
+    """What of an answer has no place here, by kind: what proves thinking, and what providers ran or drew themselves."""
+    names: dict[str, None] = {}
+    for block in answer.content:
+        match block:
+            case Text() | ToolCall():
+                continue
+            case Thinking(redacted=redacted) if redacted:
+                names["redacted_thinking"] = None
+            case Thinking(signature=signature):
+                names |= {"thinking.signature": None} if signature else {}
+            case Opaque(by, data) if by == BY and data.get("type") in ("custom", "audio"):
+                continue
+            case _:
+                names[kind_of(block)] = None
+    return tuple(names)
+
+
+def kind_of(block: Block) -> str:
+    """What a block is called where it cannot be said."""
+    return str(block.data.get("type", "opaque")) if type(block) is Opaque else type(block).__name__.lower()
 
 
 def opaque(block: Opaque, message: Json, calls: list[Json]) -> None:

@@ -16,6 +16,7 @@ from fastcascade.cascade import Cascade
 from fastcascade.errors import ConfigError
 from fastcascade.wire import endpoint_headers as heads
 from fastcascade.wire.endpoint_body import read
+from fastcascade.wire.endpoint_budget import lower
 from fastcascade.wire.endpoint_fields import MARK, fields_of, id_of
 from fastcascade.wire.endpoint_models import ANYONE, UNSAID, Caller, Choice, Models, described, estimate, listed
 from fastcascade.wire.endpoint_paths import Place, Words, format_of, place_of
@@ -123,7 +124,12 @@ class Endpoint:
             fields["min_tier"] = fields["max_tier"] = choice.tier
         if not fields.get("customer") and (caller.tenant or caller.name):
             fields["customer"] = caller.tenant or caller.name
-        fields.update(caller.fields)
+        if caller.fields:
+            most = caller.fields.get("budget")
+            own = None if most is None else lower(fields.get("budget") or budget, most)
+            fields.update(caller.fields)
+            if own is not None:
+                fields["budget"] = own
         if within is not None and not asked.stream:
             budget = fields.get("budget") or budget
             if budget.deadline is None or within < budget.deadline:
@@ -147,9 +153,8 @@ class Endpoint:
         if place.kind == "models":
             return said(200, listed(self.format(words), self.models.names(caller)), heads.ids(words, request_id))
         if place.kind == "model":
-            choice = self.models.choose(place.name, caller)
-            name = f"{choice.name}/{choice.tier}" if choice.tier else choice.name
-            return said(200, described(self.format(words), name), heads.ids(words, request_id))
+            self.models.choose(place.name, caller)
+            return said(200, described(self.format(words), place.name), heads.ids(words, request_id))
         if place.kind == "count":
             given = read(body)
             style = self.format(words)

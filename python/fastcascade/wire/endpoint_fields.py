@@ -1,15 +1,15 @@
 """What headers say of a request: fields of `Request`, and its id."""
 
 import math
+import random
 import re
-import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
 from fastcascade.errors import RequestError, WireError
 from fastcascade.messages import Budget
+from fastcascade.wire.endpoint_budget import lower
 
 __all__ = ["MARK", "fields_of", "id_of"]
 
@@ -25,11 +25,13 @@ NO: Final = frozenset({"", "0", "false", "no", "off"})
 def id_of(headers: Mapping[str, str]) -> str:
     """The client's own `x-request-id`, if it is sane, else a new one."""
     given = headers.get("x-request-id", "")
-    return given if given and SANE.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    if given and SANE.fullmatch(given):
+        return given
+    return f"req_{random.getrandbits(96):024x}"  # it is no secret, and asking the system for one takes longer
 
 
 def fields_of(headers: Mapping[str, str], budget: Budget) -> dict[str, Any]:
-    """The fields of a `Request` that headers name (lower case); `budget` is what a bound in a header is added to.
+    """The fields of a `Request` that headers name (lower case); a bound in one can lower `budget` alone.
 
     Raises `WireError` with the header's name.
     """
@@ -51,7 +53,7 @@ def fields_of(headers: Mapping[str, str], budget: Budget) -> dict[str, Any]:
             fields[name] = value
     if bounds:
         try:
-            fields["budget"] = replace(budget, **bounds)
+            fields["budget"] = lower(budget, Budget(bounds.get("deadline"), bounds.get("usd")))
         except RequestError as error:
             raise WireError(str(error), f"{MARK}{'deadline' if 'deadline' in bounds else 'budget-usd'}") from None
     return fields

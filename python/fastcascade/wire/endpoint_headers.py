@@ -50,7 +50,7 @@ def live(tier: str, by: str, not_carried: Sequence[str]) -> Headers:
     if by:
         told.append((f"{MARK}instance", _safe(by)))
     if not_carried:
-        told.append((f"{MARK}not-carried", _safe(", ".join(not_carried))))
+        told.append((f"{MARK}not-carried", _safe(", ".join(dict.fromkeys(not_carried)))))
     return told
 
 

@@ -92,6 +92,7 @@ class Models:
             raise ConfigError(msg)
         self.cascades = dict(models)
         self.default = default
+        self._whole = {name: Choice(name, cascade) for name, cascade in self.cascades.items()}
 
     def choose(self, model: str, caller: Caller) -> Choice:
         """The cascade of that name, or one tier of it; one that may not be used is not there. Raises `WireError`."""
@@ -100,16 +101,16 @@ class Models:
             raise WireError(msg, "model")
         choice = self._named(model)
         if choice is None and self.default and not (model.partition("/")[0] in self.cascades and "/" in model):
-            choice = Choice(self.default, self.cascades[self.default])
+            choice = self._whole[self.default]
         if choice is None or not caller.may(choice.name, choice.tier):
             msg = f"the model {model!r} does not exist, or you may not use it"
             raise WireError(msg, "model", 404)
         return choice
 
     def _named(self, model: str) -> Choice | None:
-        found = self.cascades.get(model)
+        found = self._whole.get(model)
         if found is not None:
-            return Choice(model, found)
+            return found
         for separator in SEPARATORS:
             name, between, tier = model.partition(separator)
             while between:

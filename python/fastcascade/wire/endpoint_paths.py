@@ -39,8 +39,14 @@ class Place:
     name: str = ""  # of a model; or the method that is allowed
 
 
+ANSWERS: Final = {f"{root}{path}": Place("answer", words) for path, words in ASKED.items() for root in ("/v1", "")}
+
+
 def place_of(method: str, path: str, headers: Mapping[str, str]) -> Place:
     """What is asked for: with or without `/v1`, with or without a slash at the end."""
+    known = ANSWERS.get(path)
+    if known is not None and method == "POST":
+        return known
     bare = path.partition("?")[0].rstrip("/")
     if bare.startswith("/v1/"):
         bare = bare[3:]

@@ -77,13 +77,20 @@ def _no_answer(answer: Answer) -> Refusal:
         return Refusal(502, message, failure="no answer")
     if kinds == {"bug"}:
         return Refusal(500, "the models behind this failed in a way that was not foreseen", failure="no answer")
+    return _short(answer, kinds)
+
+
+def _short(answer: Answer, kinds: set[FailureKind]) -> Refusal:
+    """What there was too little of: time, places, money, or anything else."""
     if answer.degraded == "deadline" or kinds == {"timeout"}:
         return Refusal(504, "no tier answered in time", retry_after=answer.retry_after, failure="no answer")
     if answer.degraded == "overloaded":
         message = "all places are taken; try again later"
         # Nobody was asked: to come back when told is what a client should do.
         return Refusal(503, message, retry_after=answer.retry_after, final=False, failure="overloaded")
-    said = f"no tier answered: {answer.degraded}" if answer.degraded in ("money", "attempts") else "no tier answered"
+    if answer.degraded == "money":
+        return Refusal(402, "the money left for this does not suffice for any tier", failure="no answer")
+    said = "no tier answered: attempts" if answer.degraded == "attempts" else "no tier answered"
     return Refusal(503, said, retry_after=answer.retry_after, failure="no answer")
 
 

@@ -22,11 +22,11 @@ class Watched:
     A flow that is closed has no answer to give. This one has, from what was seen of it: see `given_up`.
     """
 
-    __slots__ = ("_cascade", "_hedged", "_last", "_since", "_under_way", "by", "live", "run", "tier")
+    __slots__ = ("_hedged", "_last", "_since", "_under_way", "by", "cascade", "live", "run", "tier")
 
     def __init__(self, cascade: Cascade) -> None:
         """Watch nothing yet."""
-        self._cascade = cascade
+        self.cascade = cascade
         self._under_way: tuple[Call, ...] = ()
         self._since = 0.0  # when those under way were asked
         self._hedged: list[Handle] = []
@@ -38,7 +38,7 @@ class Watched:
 
     def flows(self, request: Request, now: float, /, *, streaming: bool = False) -> Generator[Effect, Outcome, Answer]:
         """As `Cascade.flow`."""
-        cascade = self._cascade
+        cascade = self.cascade
         if request.budget is not None and request.budget.usd is not None:
             cascade._check_priced(RequestError)  # noqa: SLF001 - as its own `flow` does
         self.run = started(cascade, request, now, streaming=streaming)
@@ -109,11 +109,11 @@ class Watched:
         if not call.label or call.label in ledger.outcomes:
             return
         name = self._tier_of(call.label)
-        tier = next((each for each in self._cascade.rungs if each.name == name), None)
+        tier = next((each for each in self.cascade.rungs if each.name == name), None)
         if tier is not None:
             ledger.charge(tier, call, outcome or Outcome(None, NOT_WANTED, self._since, ledger.now), written)
 
     def _tier_of(self, label: str) -> str:
         """Whose call this is: names of tiers may hold slashes, as labels do."""
-        names = (each.name for each in self._cascade.rungs if label.startswith(f"{each.name}/"))
+        names = (each.name for each in self.cascade.rungs if label.startswith(f"{each.name}/"))
         return max(names, key=len, default="")

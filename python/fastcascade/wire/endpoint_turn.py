@@ -9,6 +9,7 @@ from typing import Final
 from fastcascade import drive
 from fastcascade.answers import Answer
 from fastcascade.errors import AnswerError
+from fastcascade.quick import quick
 from fastcascade.wire import endpoint_headers as heads
 from fastcascade.wire.endpoint_body import written
 from fastcascade.wire.endpoint_models import Caller
@@ -17,6 +18,7 @@ from fastcascade.wire.endpoint_refusal import Refusal, hopeless, refusal_of
 from fastcascade.wire.endpoint_stream import LATE, Declined, Late, Streamed
 from fastcascade.wire.endpoint_trace import Watched
 from fastcascade.wire.format import Asked, Format, Json
+from fastcascade.wire.unsaid import left_out
 
 __all__ = ["Done", "Response", "Turn", "refused", "said"]
 
@@ -39,6 +41,7 @@ class Response:
     pieces: AsyncIterator[bytes] | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Done:
     """A request that has reached a cascade, and how it ended.
@@ -84,7 +87,11 @@ class Turn:
             if refusal is not None:
                 return self._refused(refusal, answer)
             body = written(self.format.whole(asked, answer))
-            told = [heads.JSON, *heads.ids(self.words, asked.request.id), *heads.about(answer, asked.not_carried)]
+            told = [
+                heads.JSON,
+                *heads.ids(self.words, asked.request.id),
+                *heads.about(answer, self._left(answer.tier, answer)),
+            ]
         except asyncio.CancelledError:
             self._done(answer or self._given_up("the client went away"), 499, "cancelled")
             raise
@@ -101,9 +108,9 @@ class Turn:
             pieces = Streamed(watched, asked.request, encoder, self._done, heartbeat=heartbeat)
             answer = await pieces.begin(within)
             if answer is None:
-                known = heads.live(watched.tier, watched.by, asked.not_carried)
+                known = heads.live(watched.tier, watched.by, self._left(watched.tier))
             else:
-                known = heads.about(answer, asked.not_carried)
+                known = heads.about(answer, self._left(answer.tier, answer))
         except Late:
             message = f"there was nothing to send within {within:g} s"
             return refused(self.format, self.words, Refusal(LATE, message), name)
@@ -112,6 +119,9 @@ class Turn:
         except Exception as error:  # noqa: BLE001 - no exception is an answer
             return self._failed(error, None)
         return Response(200, [*heads.STREAM, *heads.ids(self.words, name), *known], pieces=pieces)
+
+    def _left(self, tier: str, answer: Answer | None = None) -> list[str]:
+        return left_out(self.asked, self.watched.cascade, tier, self.format, answer)
 
     def _failed(self, error: Exception, answer: Answer | None) -> Response:
         if isinstance(error, AnswerError):

@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 from fastcascade.answers import Answer
 from fastcascade.messages import Delta, Request
+from fastcascade.quick import quick
 
 __all__ = ["Asked", "Encoder", "Format", "Json"]
 
 Json: TypeAlias = dict[str, Any]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a client has asked.

@@ -21,7 +21,7 @@ from fastcascade.blocks import nothing
 from fastcascade.errors import WireError
 from fastcascade.messages import Message, Request, Text, Tool
 from fastcascade.wire import openai_fields as field
-from fastcascade.wire.chat_in import answering, carried, sampling, schema_of, thinking
+from fastcascade.wire.chat_in import ASKS, answering, carried, sampling, schema_of, thinking
 from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.responses_turns import Items
 
@@ -42,6 +42,8 @@ STEERS: Final = frozenset({
     *("prompt_cache_options", "moderation"),
 })  # fmt: skip
 DEFAULTS: Final = {"store": False, "truncation": "disabled"}
+TOOL: Final = frozenset({"type", "name", "description", "parameters", "strict"})
+"""What chat completions, by which tiers are asked, know of a function."""
 SHOWN: Final = frozenset({"reasoning.encrypted_content", "message.output_text.logprobs"})
 
 
@@ -59,6 +61,7 @@ def read(body: Mapping[str, Any]) -> Asked:
     items.read(left.pop("input", None))
     if not items.turns:
         raise WireError("input holds no turn of a user or an assistant: send at least one", "input")
+    left_out += [name for name in ASKS if name in left]
     fields, own = _said(left, left_out)
     steers = [name for name in left if name in STEERS]
     left_out += [name for name in steers if left.pop(name) != DEFAULTS.get(name)]
@@ -75,7 +78,7 @@ def _said(left: Json, left_out: list[str]) -> tuple[Json, Json]:
     fields: Json = {}
     own: Json = {}
     if "tools" in left or "tool_choice" in left:
-        _tools(left, fields)
+        _tools(left, fields, left_out)
     sampling(left, fields, "max_output_tokens")
     if (given := left.pop("reasoning", None)) is not None:
         reasoning = dict(field.mapping(given, "reasoning"))
@@ -115,7 +118,7 @@ def _text(given: Mapping[str, Any], fields: Json, own: Json, left_out: list[str]
     left_out += [f"text.{name}" for name in given if name not in ("format", "verbosity")]
 
 
-def _tools(left: Json, fields: Json) -> None:
+def _tools(left: Json, fields: Json, left_out: list[str]) -> None:
     tools: list[Tool] = []
     for index, given in enumerate(field.listed(left.pop("tools", ()), "tools")):
         where = f"tools[{index}]"
@@ -124,9 +127,9 @@ def _tools(left: Json, fields: Json) -> None:
         if kind != "function":
             message = f"{where}: a tool of type {kind[:40]} cannot be run by any tier: send a function in its place"
             field.refuse(f"{where}.type", message)
-        known = ("type", "name", "description", "parameters")
-        more = {name: value for name, value in function.items() if name not in known and value is not None}
-        tools.append(field.tool(function, where, {"function": more} if more else {}))
+        strict = function.get("strict")
+        left_out += [f"tools.{name}" for name, value in function.items() if name not in TOOL and value is not None]
+        tools.append(field.tool(function, where, {} if strict is None else {"function": {"strict": strict}}))
     choice = left.pop("tool_choice", "auto")
     if isinstance(choice, str):
         fields["tool_choice"] = field.choice(choice, "tool_choice")

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from fastcascade.answers import Answer
 from fastcascade.messages import Reply, Text, Thinking, ToolCall, Usage
-from fastcascade.wire.chat_out import spoken, weighed
+from fastcascade.wire.chat_out import kind_of, spoken, weighed
 from fastcascade.wire.format import Asked, Json
 from fastcascade.wire.responses_turns import SEAL
 
@@ -33,6 +33,7 @@ __all__ = [
     "response",
     "text_part",
     "tokens_of",
+    "unsaid",
     "usage_of",
     "whole",
     "with_bytes",
@@ -114,6 +115,12 @@ def response(asked: Asked, number: str, created: int, model: str) -> Json:
         given = body.get(name)
         said[name] = default if given is None else given
     return said
+
+
+def unsaid(answer: Answer) -> tuple[str, ...]:
+    """What of an answer has no place here: what providers ran or drew themselves, by kind."""
+    kinds = (kind_of(block) for block in answer.content if type(block) not in (Text, Thinking, ToolCall))
+    return tuple(dict.fromkeys(kinds))
 
 
 def incomplete(reply: Reply) -> str | None:

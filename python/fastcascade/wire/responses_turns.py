@@ -1,6 +1,7 @@
 """The items of a Responses body as the turns of a conversation."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Literal
 
 from fastcascade.messages import Block, Opaque, Text, Thinking, ToolCall, ToolResult
@@ -12,6 +13,14 @@ __all__ = ["SEAL", "Items"]
 SEAL: Final = "fastcascade:"
 """What reasoning begins with that was encrypted by no one: it carries what its own provider signed or encrypted."""
 CALL: Final = frozenset({"type", "id", "call_id", "name", "arguments", "status", "parsed_arguments"})
+RESULT: Final = frozenset({"type", "id", "call_id", "output", "status"})
+MESSAGE: Final = frozenset({"type", "id", "role", "content", "status"})
+CACHE: Final = "prompt_cache_breakpoint"
+"""What chat completions, by which tiers are asked, have in their parts under the same name."""
+TEXT: Final = frozenset({"type", "text", "annotations", "logprobs", "parsed", CACHE})
+"""Of an answer too, which comes back with what was said of it."""
+IMAGE: Final = frozenset({"type", "image_url", "detail", CACHE})
+FILE: Final = frozenset({"type", "file_id", "file_data", "filename", CACHE})
 
 
 class Items:
@@ -41,14 +50,14 @@ class Items:
         if kind == "message" or (kind is None and "role" in item):
             self._message(item, where)
         elif kind == "function_call":
-            more = {name: value for name, value in item.items() if name not in CALL and value is not None}
-            self._left_out.extend(f"input.{name}" for name in more)
+            self._leave(item, CALL)
             call = field.named(item.get("call_id"), f"{where}.call_id")
             name = field.named(item.get("name"), f"{where}.name")
             self._assistant().append(ToolCall(call, name, field.text(item.get("arguments"), f"{where}.arguments")))
         elif kind == "function_call_output":
             call = field.named(item.get("call_id"), f"{where}.call_id")
-            content = _content(item.get("output"), f"{where}.output")
+            self._leave(item, RESULT)
+            content = self._content(item.get("output"), f"{where}.output")
             if not self._answering:
                 self.turns.append(("user", []))
             self.turns[-1][1].append(ToolResult(call, tuple(content)))
@@ -65,7 +74,8 @@ class Items:
 
     def _message(self, item: Mapping[str, Any], where: str) -> None:
         role = item.get("role")
-        content = _content(item.get("content"), f"{where}.content")
+        self._leave(item, MESSAGE)
+        content = self._content(item.get("content"), f"{where}.content")
         if role == "assistant":
             self._assistant().extend(content)
         elif role == "user":
@@ -111,32 +121,44 @@ class Items:
             self.turns.append(("assistant", []))
         return self.turns[-1][1]
 
+    def _content(self, given: Any, where: str) -> list[Any]:
+        if isinstance(given, str):
+            return [Text(given)] if given else []
+        if not isinstance(given, list | tuple):
+            field.wrong(where, "a text or a list of parts", given)
+        return [self._part(field.mapping(part, f"{where}[{at}]"), f"{where}[{at}]") for at, part in enumerate(given)]
 
-def _content(given: Any, where: str) -> list[Any]:
-    if isinstance(given, str):
-        return [Text(given)] if given else []
-    if not isinstance(given, list | tuple):
-        field.wrong(where, "a text or a list of parts", given)
-    return [_part(field.mapping(part, f"{where}[{index}]"), f"{where}[{index}]") for index, part in enumerate(given)]
+    def _part(self, part: Mapping[str, Any], where: str) -> Block:
+        kind = part.get("type")
+        if kind in ("input_text", "output_text", "text"):
+            self._leave(part, TEXT)
+            said = field.text(part.get("text"), f"{where}.text")
+            return Text(said) if CACHE not in part else Text(said, {BY: {CACHE: part[CACHE]}})
+        if kind == "refusal":
+            return Text(field.text(part.get("refusal"), f"{where}.refusal"))
+        if kind == "input_image":
+            if part.get("image_url") is None:
+                field.refuse(
+                    where, f"{where} names a file that is not stored here: send its image_url, which may be data"
+                )
+            self._leave(part, IMAGE)
+            detail = part.get("detail")
+            more: dict[str, Any] = {"image_url": {"detail": detail}} if detail not in (None, "auto") else {}
+            more |= {CACHE: part[CACHE]} if CACHE in part else {}
+            return field.image(field.named(part.get("image_url"), f"{where}.image_url"), more)
+        if kind == "input_file":
+            if part.get("file_url") is not None:
+                field.refuse(f"{where}.file_url", f"{where}.file_url is fetched by no tier: send the file as file_data")
+            self._leave(part, FILE)
+            file = {name: part[name] for name in ("file_id", "file_data", "filename") if part.get(name) is not None}
+            return Opaque(BY, {"type": "file", "file": file, **({CACHE: part[CACHE]} if CACHE in part else {})})
+        if kind == "input_audio":
+            return Opaque(BY, {"type": "input_audio", "input_audio": part.get("input_audio")})
+        return field.refuse(f"{where}.type", f"{where}: a part of type {str(kind)[:40]} cannot be carried to any tier")
 
-
-def _part(part: Mapping[str, Any], where: str) -> Text | Opaque | Any:
-    kind = part.get("type")
-    if kind in ("input_text", "output_text", "text"):
-        return Text(field.text(part.get("text"), f"{where}.text"))
-    if kind == "refusal":
-        return Text(field.text(part.get("refusal"), f"{where}.refusal"))
-    if kind == "input_image":
-        if part.get("image_url") is None:
-            field.refuse(where, f"{where} names a file that is not stored here: send its image_url, which may be data")
-        detail = part.get("detail")
-        more = {"image_url": {"detail": detail}} if detail not in (None, "auto") else {}
-        return field.image(field.named(part.get("image_url"), f"{where}.image_url"), more)
-    if kind == "input_file":
-        if part.get("file_url") is not None:
-            field.refuse(f"{where}.file_url", f"{where}.file_url is fetched by no tier: send the file as file_data")
-        file = {name: part[name] for name in ("file_id", "file_data", "filename") if part.get(name) is not None}
-        return Opaque(BY, {"type": "file", "file": file})
-    if kind == "input_audio":
-        return Opaque(BY, {"type": "input_audio", "input_audio": part.get("input_audio")})
-    return field.refuse(f"{where}.type", f"{where}: a part of type {str(kind)[:40]} cannot be carried to any tier")
+    def _leave(self, given: Mapping[str, Any], known: AbstractSet[str]) -> None:
+        """Take note of what is not known of an item or a part."""
+        if not given.keys() <= known:
+            self._left_out += [
+                f"input.{name}" for name, value in given.items() if name not in known and value is not None
+            ]

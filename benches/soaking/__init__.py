@@ -1,0 +1,1 @@
+"""The parts of a soak: a provider, clients, a gateway, and sums."""
