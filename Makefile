@@ -47,7 +47,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale soak lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -108,6 +108,10 @@ bench-quality: $(MADE)/dev $(MADE)/extension ## what each rule saves on public t
 
 bench-scale: $(MADE)/dev $(MADE)/extension ## curves, sweep and guarantee on a million cases, on one core
 	$(BIN)/python benches/scale.py $(BENCH_ARGS)
+
+soak: $(MADE)/dev $(MADE)/extension ## a day's traffic through the gateway in an hour; BENCH_ARGS=--quick is a minute
+	mkdir -p target/bench
+	$(BIN)/python benches/soak.py --json target/bench/soak.json $(BENCH_ARGS)
 
 bench-check: $(MADE)/extension | need-cargo ## count instructions under callgrind, against those on file
 	$(BIN)/python benches/instructions.py

@@ -60,13 +60,15 @@ def sdk(server: WireServer, wire: str, **settings: Any) -> Any:
     return OpenAI("small", api_key=KEY, base_url=f"{server.url}/v1", **settings)
 
 
-def outcome(model: Any, request: Request, *, stream: bool) -> Outcome:
-    """All that asking comes to: the pieces, and the reply or the failure."""
+def outcome(model: Any, request: Request, *, stream: bool, relay: bool = False) -> Outcome:
+    """All that asking comes to: the pieces, and the reply or the failure. A relay is a stream poured on."""
     pieces: list[Delta] = []
 
     async def go() -> Any:
         if not stream:
             return await model.complete(request)
+        if relay:
+            return await model.stream(request).relay(pieces.append)
         last: Any = None
         async for item in model.stream(request):
             if isinstance(item, Delta):
@@ -93,15 +95,20 @@ def same(
     words: bool = False,
     **settings: Any,
 ) -> Any:
-    """Ask both; they come to the same. `words`: the messages of failures too."""
+    """Ask both, ours by both its ways to stream; they come to the same. `words`: the messages of failures too."""
     results = []
-    for make in (sdk, direct):
+    for make, relay in ((sdk, False), (direct, False), (direct, True)):
         server.clear()
         prepare()
-        results.append(outcome(make(server, wire, **settings), request, stream=stream))
+        results.append(outcome(make(server, wire, **settings), request, stream=stream, relay=relay))
         assert len(server.seen) <= 1
-    (pieces, was), (again, now) = results
+    (pieces, was), (again, now), relayed = results
     assert again == pieces
+    assert relayed[0] == again
+    if isinstance(now, Reply):
+        assert relayed[1] == now
+    else:
+        assert (relayed[1].kind, relayed[1].status, relayed[1].message) == (now.kind, now.status, now.message)
     if isinstance(was, Reply):
         assert now == was
     else:

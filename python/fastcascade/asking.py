@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from inspect import CO_COROUTINE, isawaitable, iscoroutine, iscoroutinefunction
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 from fastcascade.backends.backend import Backend, Streaming
 from fastcascade.backends.failures import scrub
@@ -80,9 +80,9 @@ async def checked(check: Check) -> Any:
 
 def opened(backend: Backend, request: Request) -> AsyncIterator[Any]:
     """A reply piece by piece; one of a backend that cannot stream as a stream of its blocks."""
-    if not isinstance(backend, Streaming):
+    if not hasattr(backend, "stream"):
         return _whole(backend, request)
-    stream: Any = backend.stream(request)
+    stream: Any = cast("Streaming", backend).stream(request)
     if iscoroutine(stream):
         stream.close()
         raise BackendError("bug", "the backend's stream() is to be an async generator: it has no `yield`")

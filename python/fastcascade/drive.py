@@ -6,11 +6,12 @@ error into a value, so that the flow decides what an error means.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from math import inf
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
 from fastcascade.answers import Answer
-from fastcascade.asking import instant
+from fastcascade.asking import instant, reply_of
 from fastcascade.effects import (
     Call,
     Emit,
@@ -27,6 +28,8 @@ __all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[Delta], Awaitable[object] | None]
+Pouring: TypeAlias = Callable[[Tell], Awaitable[Any]]
+"""`relay` of a stream that has one: it gives all pieces that are still to come to a function, and the whole at last."""
 
 
 class Flows(Protocol):
@@ -126,8 +129,36 @@ class Driver(Performer):
             await self._stop_all()
 
     async def _relayed(self, relay: Relay, tell: Tell) -> Outcome:
+        handle = relay.handle
+        pouring: Pouring | None = getattr(handle.task, "relay", None)
+        if pouring is not None and handle.outcome is None and handle.call.until is None:
+            return await self._poured(relay, pouring, tell)
         while type((outcome := await self._next(relay.following(self.clock()))).value) is Delta:
             relay.deltas.append(outcome.value)
             if (wait := tell(outcome.value)) is not None:
                 await wait
         return outcome
+
+    async def _poured(self, relay: Relay, pouring: Pouring, tell: Tell) -> Outcome:
+        """As `_relayed`, from a stream that gives its pieces in the very turn of the loop that they come in."""
+        started, bound, deltas = self.clock(), self._bounded(), relay.deltas
+
+        def take(delta: Delta) -> Awaitable[object] | None:
+            deltas.append(delta)
+            wait = tell(delta)
+            if wait is None:
+                bound.extend(relay.patience(self.clock()))
+                return None
+            return held(wait)
+
+        async def held(wait: Awaitable[object]) -> None:
+            bound.extend(inf)  # how slowly a client reads is no fault of the stream's
+            await wait
+            bound.extend(relay.patience(self.clock()))
+
+        try:
+            with bound(relay.patience(started)):
+                outcome = Outcome(reply_of(await pouring(take)), None, started)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
+            outcome = self._failed(error, started)
+        return await self._ended(relay.handle, outcome)

@@ -210,9 +210,13 @@ class Relay:
     until: float
     deltas: "list[Delta]"
 
+    def patience(self, now: float) -> float:
+        """How long the next piece may take."""
+        return max(0.0, min(self.stall, self.until - now))
+
     def following(self, now: float) -> Next:
-        """What is next of it, and how long that may take."""
-        return Next(self.handle, max(0.0, min(self.stall, self.until - now)))
+        """What is next of it."""
+        return Next(self.handle, self.patience(now))
 
 
 @dataclass(slots=True)

@@ -131,6 +131,13 @@ class Bound:
             msg = f"no answer within {self._seconds:g} s"
             raise TimeoutError(msg) from error
 
+    def extend(self, seconds: float) -> None:
+        """Give what is under way so many seconds from now; as many as it likes with `inf`."""
+        self._seconds = seconds
+        self._until = until = self._loop.time() + seconds
+        if until < self._rings:
+            self._ring_at(until)
+
     def close(self) -> None:
         """Let go of the timer."""
         if self._timer is not None:

@@ -155,10 +155,13 @@ class Performer:
             return Limit(seconds, until)
         if seconds is None:
             return UNBOUND
+        return self._bounded()(seconds)
+
+    def _bounded(self) -> Bound:
         bound = self._bound
         if bound is None:
             bound = self._bound = Bound()
-        return bound(seconds)
+        return bound
 
     def _failed(self, error: Exception | asyncio.CancelledError, started: float) -> Outcome:
         """An error as an outcome. That this task is cancelled is none, and goes on."""
@@ -266,6 +269,10 @@ class Performer:
             outcome = Outcome(value, None, started, self.clock())
             if type(value) is Delta:
                 return outcome
+        return await self._ended(handle, outcome)
+
+    async def _ended(self, handle: Handle, outcome: Outcome) -> Outcome:
+        """What a stream has ended with."""
         await self._shut(handle.task)
         outcome.ended = self.clock()
         handle.settle(outcome)

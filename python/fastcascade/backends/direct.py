@@ -10,7 +10,7 @@ credentials, clients for other clouds, HTTP proxies, redirects (a redirect is a 
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -22,12 +22,13 @@ from fastcascade.backends.direct_head import lines, opening
 from fastcascade.backends.direct_links import Exchange, Links, Origin
 from fastcascade.backends.direct_openai import Chat
 from fastcascade.backends.direct_parse import LinkError
+from fastcascade.backends.direct_stream import Stream
 from fastcascade.backends.direct_wire import Said, Wire
 from fastcascade.backends.failures import scrub
 from fastcascade.backends.openai_client import checked_url
 from fastcascade.backends.openai_wire import Dialect, MaxTokensField
 from fastcascade.errors import BackendError, ConfigError
-from fastcascade.messages import Delta, Reply, Request
+from fastcascade.messages import Reply, Request
 
 if TYPE_CHECKING:
     from fastcascade.prices import Price
@@ -47,8 +48,6 @@ PATIENCE: Final = 600.0
 """Seconds to wait for each read, as the SDKs do."""
 HEADS: Final = 64
 """Ways to ask that are remembered."""
-AFTERTHOUGHT: Final = 0.1
-"""Seconds to wait for the end of a body that has said all, since a connection read to its end can be used again."""
 
 
 class Direct:
@@ -115,25 +114,25 @@ class Direct:
             given.setdefault("openai-organization", organization)
         secrets = [value for name, value in given.items() if any(word in name.lower() for word in SECRET)]
         self._secrets = tuple(each for each in (*secrets, key) if each)
-        self._wire: Wire
+        self.wire: Wire
         if wire == "anthropic":
-            self._wire = Messages(model, max_tokens or 4096, classic=classic)
+            self.wire = Messages(model, max_tokens or 4096, classic=classic)
             self.gives: frozenset[str] = frozenset()
         else:
             field = max_tokens_field or "max_completion_tokens"
             dialect = Dialect("openai", field, thinking_field, partial(scrub, secrets=self._secrets))
             self.gives = frozenset({"logprobs"}) if logprobs is not False else frozenset()
-            self._wire = Chat(model, dialect, logprobs=bool(self.gives))
+            self.wire = Chat(model, dialect, logprobs=bool(self.gives))
         at = urlsplit(self.provider)
         always = {"user-agent": "fastcascade", "content-type": "application/json", "accept": "application/json"}
         always |= {"authorization": f"Bearer {key}"} if key else {}
-        always |= {"accept-encoding": "gzip", **self._wire.always}
+        always |= {"accept-encoding": "gzip", **self.wire.always}
         self._always = always | {name.lower(): value for name, value in given.items()}
         root = at.path.rstrip("/")
-        self._path = f"{root}{self._wire.path}"
+        self._path = f"{root}{self.wire.path}"
         self._post = opening("POST", self._path, at, self._always)
         self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
-        self._get = opening("GET", f"{root}{self._wire.alive}", at, self._always)
+        self._get = opening("GET", f"{root}{self.wire.alive}", at, self._always)
         self._patience = PATIENCE if timeout is None else timeout
         self._most = connections
         self._tls = partial(origin_tls, None if ca is None else str(ca))
@@ -144,52 +143,29 @@ class Direct:
 
     async def complete(self, request: Request, /) -> Reply:
         """Ask, and wait for the whole reply."""
-        said = self._wire.asks(request, stream=False)
+        said = self.wire.asks(request, stream=False)
         request_id = ""
         try:
-            exchange = await self._clients.get().ask(self._message(said))
+            exchange = await self.sent(said)
             try:
-                request_id = self._wire.request_id(exchange)
+                request_id = self.wire.request_id(exchange)
                 body = await exchange.whole()
             finally:
                 exchange.close()
             if 200 <= exchange.status < 300:
-                return self._wire.reply(body, request_id, said.not_sent)
-            return self._wire.refused(exchange, body, request_id)
+                return self.wire.reply(body, request_id, said.not_sent)
+            return self.wire.refused(exchange, body, request_id)
         except (LinkError, BackendError) as error:
-            failure = self._failure(error, request_id, stream=False)
+            failure = self.failure(error, request_id, stream=False)
         raise failure
 
-    async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
+    def stream(self, request: Request, /) -> Stream:
         """Ask, and give the reply as it comes; at last the whole."""
-        said = self._wire.asks(request, stream=True)
-        request_id = ""
-        reply: Reply | None = None
-        failure: BackendError | None = None
-        try:
-            exchange = await self._clients.get().ask(self._message(said))
-            try:
-                request_id = self._wire.request_id(exchange)
-                if 200 <= exchange.status < 300:
-                    flow = self._wire.flow(exchange, request_id, said.not_sent)
-                    while not flow.done and (data := await exchange.read()):
-                        for delta in flow.feed(data):
-                            yield delta
-                    if flow.done:
-                        await _drain(exchange)
-                    for delta in flow.end():
-                        yield delta
-                    reply = flow.reply()
-                else:
-                    reply = self._wire.refused(exchange, await exchange.whole(), request_id)
-            finally:
-                exchange.close()
-        except (LinkError, BackendError) as error:
-            failure = self._failure(error, request_id, stream=True)
-        if failure is not None:
-            raise failure
-        if reply is not None:
-            yield reply
+        return Stream(self, request)
+
+    async def sent(self, said: Said) -> Exchange:
+        """Send a request; gives its response once the head of it has come. Raises `LinkError`."""
+        return await self._clients.get().ask(self._message(said))
 
     async def probe(self) -> None:
         """See whether anybody is there: ask what is known of a model, which costs no tokens.
@@ -204,9 +180,9 @@ class Direct:
             finally:
                 exchange.close()
             if exchange.status >= 500:
-                self._wire.refused(exchange, body, self._wire.request_id(exchange))
+                self.wire.refused(exchange, body, self.wire.request_id(exchange))
         except (LinkError, BackendError) as error:
-            failure = self._failure(error, "", stream=False)
+            failure = self.failure(error, "", stream=False)
         else:
             return
         raise failure
@@ -245,11 +221,11 @@ class Direct:
     def _connect(self) -> Links:
         return Links(Origin.of(self.provider, self._tls), self._patience, self._most)
 
-    def _failure(self, error: LinkError | BackendError, request_id: str, *, stream: bool) -> BackendError:
+    def failure(self, error: LinkError | BackendError, request_id: str, *, stream: bool) -> BackendError:
         """What it means, without a secret and without the context that would keep one."""
         if isinstance(error, LinkError):
             told = scrub(str(error), self._secrets)
-            return BackendError(self._wire.broken(error, stream=stream), told, request_id=request_id)
+            return BackendError(self.wire.broken(error, stream=stream), told, request_id=request_id)
         had = error.failure
         return BackendError(
             had.kind,
@@ -308,15 +284,3 @@ def _misplaced(wire: WireName, settings: Mapping[str, Any]) -> None:
 
 async def _close(links: Links) -> None:
     await links.aclose()
-
-
-async def _drain(exchange: Exchange) -> None:
-    """Read on to the end of the body, which is all but there."""
-    from asyncio import timeout  # noqa: PLC0415 - as everywhere here
-
-    try:
-        async with timeout(AFTERTHOUGHT):
-            while await exchange.read():
-                pass
-    except (LinkError, TimeoutError):
-        return  # the reply is whole, whatever becomes of its connection

@@ -6,7 +6,7 @@ connection at once, which is what ends the work, and the bill, of a model that i
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from fastcascade.backends.direct_parse import Body, Head, LinkError, chunk_size, head_of
 
@@ -16,6 +16,8 @@ LONGEST_HEAD: Final = 1 << 16
 LONGEST_LINE: Final = 1 << 12
 """Bytes of a chunk's first line, and of each trailer."""
 NOTHING: Final = Body(0, chunked=False, keep=True)
+Sink: TypeAlias = Callable[[bytes], bool]
+"""Takes bytes of a body, and says whether it wants more."""
 ENOUGH: Final = 1 << 18
 """Bytes that may wait for a reader before the socket is left unread."""
 
@@ -34,6 +36,7 @@ class Link(asyncio.Protocol):
         self._loop, self._patience, self._left = loop, patience, left
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None  # who has the body as it comes
         self._timer: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._rest = b""
@@ -43,6 +46,8 @@ class Link(asyncio.Protocol):
         self._due = 0  # bytes of the body, or of its chunk, that are still to come
         self._in_chunk = False
         self._end = 0  # where what follows the last chunk ends
+        self._stopped = False  # the sink wants no more, or the end has come
+        self._error: Exception | asyncio.CancelledError | None = None  # met while it had the bytes
         self.busy = False
         self.lost = False
         self.done = True  # the response is whole
@@ -60,7 +65,9 @@ class Link(asyncio.Protocol):
             self.abort()
             return
         self._rest = self._rest + data if self._rest else data
-        if self._waiter is not None:
+        if self._sink is not None:
+            self._pour(self._sink)
+        elif self._waiter is not None:
             self._wake()
         elif len(self._rest) > ENOUGH and not self._paused and self._transport is not None:
             self._paused = True
@@ -106,11 +113,52 @@ class Link(asyncio.Protocol):
             if self._is_whole():  # by what was just read
                 break
             if not await self._more():
-                if body.length is None and not body.chunked:
-                    self.done = True
-                else:
-                    raise LinkError("cut", "the connection ended before the response did", began=True)
+                self._cut()
         return b""
+
+    async def pour(self, sink: Sink) -> bool:
+        """Give the body to a sink as it comes, until that wants no more; whether it has ended. Raises `LinkError`."""
+        while not self.done:
+            if self._rest and not self._given(sink):
+                return self.done
+            if self._is_whole():  # by what was just given
+                break
+            self._sink = sink
+            try:
+                more = await self._more()
+            finally:
+                self._sink = None
+            if self._stopped:
+                self._stopped = False
+                error, self._error = self._error, None
+                if error is not None:
+                    raise error
+                return self.done
+            if not more and self.lost:
+                self._cut()
+        return True
+
+    def _pour(self, sink: Sink) -> None:
+        """Give what has come, in the turn of the loop that it came in."""
+        self._until = self._loop.time() + self._patience
+        try:
+            wanted = self._given(sink)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is for `pour`, not for the event loop
+            self._error, wanted = error, False
+        if self.done or not wanted:
+            self._stopped = True
+            self._sink = None
+            self._wake()
+
+    def _given(self, sink: Sink) -> bool:
+        """Whether the sink wants more."""
+        while not self.done:
+            piece = self._chunks() if self._body.chunked else self._plain()
+            if not piece:
+                return True
+            if not sink(piece):
+                return False
+        return True
 
     def release(self) -> bool:
         """End a request: whether the connection can be used for another. If not, it is closed."""
@@ -131,6 +179,12 @@ class Link(asyncio.Protocol):
     def open(self) -> bool:
         """Whether it can be written to."""
         return not self.lost and self._transport is not None and not self._transport.is_closing()
+
+    def _cut(self) -> None:
+        """The connection has ended: so has a body without a length, and any other is cut."""
+        if self._body.length is not None or self._body.chunked:
+            raise LinkError("cut", "the connection ended before the response did", began=True)
+        self.done = True
 
     def _is_whole(self) -> bool:
         return self.done

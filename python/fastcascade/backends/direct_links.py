@@ -75,6 +75,15 @@ class Exchange:
             raise LinkError("cut", "what was compressed has no end", began=True)
         return b""
 
+    @property
+    def zipped(self) -> bool:
+        """Whether its bytes are compressed."""
+        return self._unzip is not None
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> bool:
+        """Give the body, as it is, to a sink as it comes, until that wants no more; whether it has ended."""
+        return await self._link.pour(sink)
+
     async def whole(self) -> bytes:
         """The rest of the body."""
         first = await self.read()

@@ -24,7 +24,7 @@ from fastcascade.errors import ConfigError, FastcascadeError, WireError
 from fastcascade.fallbacks.static_wire import VISIBLE
 from fastcascade.gateway.passthrough_account import Account, Record
 from fastcascade.gateway.passthrough_headers import back, onward, proofs, query
-from fastcascade.gateway.passthrough_pieces import Pieces
+from fastcascade.gateway.passthrough_pieces import Pieces, without
 from fastcascade.gateway.passthrough_usage import Peeked, Reading, once, peek
 from fastcascade.wire.endpoint_fields import MARK, id_of
 from fastcascade.wire.endpoint_models import ANYONE, Caller
@@ -106,6 +106,7 @@ class Passthrough:
         self._credentials = frozenset(each.lower() for each in credentials)
         given = {each.lower(): value for each, value in (headers or {}).items()}
         self._secrets = tuple({each for each in (self._key, *proofs(given)) if each})
+        self._hidden = tuple(each.encode() for each in self._secrets)
         self._always = {"accept-encoding": "identity"}  # so that what was used can be read, and nothing is unpacked
         if self._key:
             self._always["authorization"] = f"Bearer {self._key}"
@@ -209,7 +210,7 @@ class Passthrough:
         if not any(name == "x-request-id" for name, _ in told):
             told.append(("x-request-id", request_id))
         if 200 <= status < 300 and exchange.header("content-type").startswith("text/event-stream"):
-            return Response(status, told, pieces=Pieces(exchange, record, Reading(words), style))
+            return Response(status, told, pieces=Pieces(exchange, record, Reading(words), style, self._hidden))
         try:
             body = await exchange.whole()
         except LinkError:
@@ -226,13 +227,11 @@ class Passthrough:
             return refused(style, words, Refusal(502, message), request_id)
         if status >= 300:
             record.done(status, "bad request" if status < 500 else "no answer", None)
-            for secret in self._secrets:  # some repeat the key that they were given
-                body = body.replace(secret.encode(), b"[removed]")
-            return Response(status, told, body)
+            return Response(status, told, without(body, self._hidden))
         reading = Reading(words)
         reading.whole(body)
         record.done(status, "", reading)
-        return Response(status, told, body)
+        return Response(status, told, without(body, self._hidden))
 
 
 def bare(path: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote_plus
 
+from fastcascade.gateway.keys import PREFIX
+
 __all__ = ["back", "onward", "proofs", "query"]
 
 HOP: Final = frozenset(
@@ -18,7 +20,12 @@ SECRET: Final = ("auth", "cookie", "key", "secret", "token", "credential", "pass
 FINE: Final = frozenset({"idempotency-key"})
 CALLER: Final = ("x-cascade-", "x-forwarded-", "openai-org", "openai-project", "anthropic-organization")
 """Beginnings of headers that are between the caller and the gateway, or say on whose account it is to go."""
-NOT_ON: Final = frozenset({"accept-encoding", "forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+NOT_ON: Final = frozenset(
+    {
+        *("accept-encoding", "forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"),
+        *("origin", "referer"),  # where the caller was, with whatever its address holds
+    }
+)
 NOT_BACK: Final = frozenset({"alt-svc", "server", "set-cookie", "strict-transport-security", "via", "report-to", "nel"})
 ACCOUNT: Final = ("organization", "project", "workspace", "account", "cookie", "authenticate", "authorization")
 """What the name of a header has in it that is about the gateway's own account."""
@@ -36,6 +43,7 @@ def onward(headers: Mapping[str, str], credentials: Collection[str]) -> dict[str
         and name not in listed
         and not name.startswith(CALLER)
         and (name in FINE or not _proves(name))
+        and PREFIX not in value  # a key of ours, wherever it was put
     }
 
 
@@ -59,7 +67,7 @@ def query(asked: str) -> str:
     """A query without what may prove who asks; the rest as it was."""
     if not asked or not asked.isascii() or not asked.isprintable() or " " in asked:
         return ""
-    return "&".join(each for each in asked.split("&") if not _proves(unquote_plus(each.partition("=")[0]).lower()))
+    return "&".join(each for each in asked.split("&") if not _tells(unquote_plus(each)))
 
 
 def proofs(headers: Mapping[str, str]) -> list[str]:
@@ -69,6 +77,10 @@ def proofs(headers: Mapping[str, str]) -> list[str]:
 
 def _listed(value: str) -> set[str]:
     return {each.strip().lower() for each in value.split(",")} if value else set()
+
+
+def _tells(asked: str) -> bool:
+    return PREFIX in asked or _proves(asked.partition("=")[0].lower())
 
 
 def _proves(name: str) -> bool:

@@ -5,7 +5,7 @@ go; it waits where the client reads slowly. Closing, or a client that goes away,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from typing import Final, Self
 
@@ -168,7 +168,7 @@ class Streamed:
             flow = self._watched.flows(self._request, self._loop.time(), streaming=True)
             self._answer = answer = await Driver(clock=self._loop.time).told(flow, self._take)
             if answer.incomplete:
-                await self._say(self._broken(answer))
+                await self._said_all(self._broken(answer))
                 self._tell(answer, 200, "incomplete")
             else:
                 await self._finish(answer)
@@ -196,7 +196,7 @@ class Streamed:
         """What comes after the last piece."""
         encoder = self._encoder
         if self._begun.done():
-            await self._say(encoder.end(answer))
+            await self._said_all(encoder.end(answer))
         else:
             if (refusal := hopeless(answer)) is not None:
                 raise Declined(refusal, answer)
@@ -211,7 +211,7 @@ class Streamed:
             return
         refusal = refusal_of(error, self._request.id)
         with suppress(Exception):
-            await self._say(self._encoder.broken(refusal.message))
+            await self._said_all(self._encoder.broken(refusal.message))
         self._tell(self._so_far("it failed"), 200, refusal.failure)
 
     def _broken(self, answer: Answer) -> bytes:
@@ -219,25 +219,40 @@ class Streamed:
         error = answer.attempts[-1].error if answer.attempts else None
         return self._encoder.broken(f"the stream broke off ({error.kind if error else 'cut'})")
 
-    def _say(self, data: bytes) -> Awaitable[object]:
-        """Send it, or have it ready; what is given is to be waited for where there may be more."""
+    def _say(self, data: bytes) -> Awaitable[object] | None:
+        """Send it, or have it ready; what is given is to be waited for before there is more."""
         if self._send is not None:
-            return self._sent(self._send, data)
+            return self._sent(self._send, data) if data else None
         if data:
             self._due.append(data)
             self._waiting += len(data)
             _wake(self._news)
         if self._waiting <= ROOM:
-            return AT_ONCE
+            return None
         self._room = room = self._loop.create_future()
         return room
 
-    async def _sent(self, send: Send, data: bytes) -> None:
-        if not data:
-            return
+    async def _said_all(self, data: bytes) -> None:
+        if (wait := self._say(data)) is not None:
+            await wait
+
+    def _sent(self, send: Send, data: bytes) -> Awaitable[object] | None:
+        """Send it. Most servers have it at once, though they say it by something to be waited for."""
         try:
-            await send(data)
+            way = send(data).__await__()
+            first = next(way)
+        except StopIteration:
+            self._last = self._loop.time()
+            return None
         except Exception as error:  # noqa: BLE001 - the client has gone, which is told where it is served
+            self._trouble = error
+            raise asyncio.CancelledError from None
+        return self._going_on(_Begun(first, way))
+
+    async def _going_on(self, sending: "_Begun") -> None:
+        try:
+            await sending
+        except Exception as error:  # noqa: BLE001 - as above
             self._trouble = error
             raise asyncio.CancelledError from None
         self._last = self._loop.time()
@@ -267,15 +282,19 @@ class Streamed:
         told(answer, status, failure)
 
 
-class _AtOnce:
-    """What need not be waited for."""
+class _Begun:
+    """Something to be waited for that was begun, and has come as far as where it waits for the first time."""
 
-    def __await__(self) -> Generator[None, None, None]:
-        """Be done."""
-        yield from ()
+    __slots__ = ("first", "way")
 
+    def __init__(self, first: object, way: Iterator[object]) -> None:
+        """Keep what it waits for, and how it goes on."""
+        self.first, self.way = first, way
 
-AT_ONCE: Final = _AtOnce()
+    def __await__(self) -> Generator[object, None, None]:
+        """Wait for it, as if it began here."""
+        yield self.first
+        yield from self.way
 
 
 def _nobody(_answer: Answer | None, _status: int, _failure: str, /) -> None:

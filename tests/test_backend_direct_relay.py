@@ -1,0 +1,188 @@
+"""A stream of `Direct`'s that is poured on: what takes its pieces may be slow, fail, or go away."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastcascade import Budget, Cascade, Delta, Reply, Request, Tier
+from fastcascade.errors import BackendError
+from wire import anthropic as claude
+
+pytest.importorskip("msgspec")
+from fastcascade.backends.direct import Direct
+from fastcascade.drive import Driver
+
+HI = Request.of("Hi")
+TEXT = "one two three four"
+EVENTS = b"".join(claude.frames(claude.message([claude.text(TEXT)]), lambda said: said.split(" ")))
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunked(data: bytes) -> bytes:
+    """One chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@asynccontextmanager
+async def drip(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> AsyncIterator[tuple[Direct, asyncio.Event]]:
+    """A model whose bytes come piece by piece, and what tells that its client has gone."""
+    gone, writers = asyncio.Event(), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        asked = b"POST"
+        while asked:  # what is asked comes in one read, since it is short
+            asked = await reader.read(10_000)
+            for piece in [HEAD, *pieces, end.removeprefix(b"wait")] if asked else ():
+                writer.write(piece)
+                await asyncio.sleep(0)
+            if not end:
+                break
+        gone.set()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    model = Direct("m", wire="anthropic", base_url=url, api_key="made-up")
+    try:
+        yield model, gone
+    finally:
+        await model.aclose()
+        listening.close()
+        for writer in writers:
+            writer.transport.abort()
+        await listening.wait_closed()
+
+
+@given(st.lists(st.integers(1, len(EVENTS) - 1), max_size=12, unique=True), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_however_bytes_are_cut_the_pieces_are_the_same(cuts: list[int], apart: bool) -> None:
+    """Events and chunks that are cut anywhere give the pieces that iterating gives, and the same reply."""
+    places = [0, *sorted(cuts), len(EVENTS)]
+    parts = [EVENTS[a:b] for a, b in pairwise(places)]
+    sent = [chunked(part) for part in parts]
+    if apart:
+        whole = b"".join(sent)
+        sent = [whole[at : at + 7] for at in range(0, len(whole), 7)]
+
+    async def go() -> None:
+        async with drip(sent) as (model, _):
+            poured: list[Delta] = []
+            reply = await model.stream(HI).relay(poured.append)
+            pulled = [item async for item in model.stream(HI)]
+            assert [*poured, reply] == pulled and reply.text == TEXT.replace(" ", "")
+
+    asyncio.run(go())
+
+
+def test_what_is_slow_is_waited_for() -> None:
+    """No piece is given while the one before is still being taken, in order, and none is lost."""
+
+    async def go() -> None:
+        async with drip([chunked(EVENTS)]) as (model, _):
+            taken: list[str] = []
+            under_way = 0
+
+            async def slowly(delta: Delta) -> None:
+                nonlocal under_way
+                under_way += 1
+                assert under_way == 1
+                await asyncio.sleep(0.001)
+                taken.append(delta.text)
+                under_way -= 1
+
+            reply = await model.stream(HI).relay(slowly)
+            assert "".join(taken) == reply.text
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()])
+def test_what_fails_to_take_a_piece_ends_the_call(error: BaseException) -> None:
+    """The error is raised where the stream is read, and the connection is closed."""
+
+    def fails(_: Delta) -> None:
+        raise error
+
+    async def go() -> None:
+        async with drip([chunked(EVENTS)], b"wait") as (model, gone):
+            with pytest.raises(type(error)):
+                await model.stream(HI).relay(fails)
+            await asyncio.wait_for(gone.wait(), 10)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("end", "kind"), [(b"", "cut"), (b"zz\r\n", "malformed")])
+def test_what_breaks_off_is_a_failure_behind_its_pieces(end: bytes, kind: str) -> None:
+    """A connection that ends too soon and bytes that are no HTTP fail as they do when they are pulled."""
+
+    async def go() -> None:
+        first = EVENTS[: EVENTS.index(b"three")]
+        async with drip([chunked(first)], end) as (model, _):
+            taken: list[Delta] = []
+            with pytest.raises(BackendError) as caught:
+                await model.stream(HI).relay(taken.append)
+            assert caught.value.failure.kind == kind and "".join(each.text for each in taken) == "onetwo"
+
+    asyncio.run(go())
+
+
+def test_a_stream_that_is_forgotten_hangs_up() -> None:
+    """One that nobody holds any more, read in part, closes its connection."""
+
+    async def go() -> None:
+        async with drip([chunked(EVENTS[:-40])], b"wait") as (model, gone):
+            stream = model.stream(HI)
+            assert isinstance(await anext(stream), Delta)
+            del stream
+            await asyncio.wait_for(gone.wait(), 10)
+
+    asyncio.run(go())
+
+
+def streamed(model: Direct, tell: Callable[[Delta], Any], **more: Any) -> Any:
+    """Run a cascade of this model, telling its pieces."""
+    cascade = Cascade(Tier(model, **more), last_resort=None)
+    loop = asyncio.get_running_loop()
+    return Driver(clock=loop.time).told(cascade.flow(HI, loop.time(), streaming=True), tell)
+
+
+def test_a_stream_that_stalls_is_cut_and_one_that_goes_on_is_not() -> None:
+    """Each piece has the time that the tier gives it, however many came before."""
+
+    async def go() -> None:
+        async with drip([chunked(EVENTS[: EVENTS.index(b"three")])], b"wait") as (model, gone):
+            answer = await streamed(model, lambda _: None, stall=0.2)
+            assert answer.incomplete and answer.attempts[0].error.kind == "timeout"
+            await asyncio.wait_for(gone.wait(), 10)
+
+        async def slowly(_: Delta) -> None:
+            await asyncio.sleep(0.1)
+
+        async with drip([chunked(EVENTS)]) as (model, _):
+            answer = await streamed(model, slowly, stall=0.05)
+            assert isinstance(answer.reply, Reply) and not answer.degraded  # a slow client is no stall
+
+    asyncio.run(go())
+
+
+def test_the_deadline_of_the_request_ends_it() -> None:
+    """What is poured on ends when the request's time is up, as incomplete."""
+
+    async def go() -> None:
+        async with drip([chunked(EVENTS[: EVENTS.index(b"three")])], b"wait") as (model, _):
+            cascade = Cascade(Tier(model), budget=Budget(deadline=0.3), last_resort=None)
+            loop = asyncio.get_running_loop()
+            flow = cascade.flow(HI, loop.time(), streaming=True)
+            answer = await Driver(clock=loop.time).told(flow, lambda _: None)
+            assert answer.incomplete and json.dumps(answer.trace())
+
+    asyncio.run(go())
