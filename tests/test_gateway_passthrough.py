@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fastcascade.errors import ConfigError, WireError
+from fastcascade.gateway.keys import new_secret
 from fastcascade.gateway.passthrough import Passthrough
 from fastcascade.gateway.passthrough_headers import query
 from fastcascade.gateway.passthrough_usage import once, peek
@@ -206,6 +207,37 @@ def test_no_credential_goes_up(server: WireServer, told: list[Done], words: str)
     assert all(seen.headers[name] == SENT[name] for name in kept)
 
 
+def test_a_key_of_ours_goes_up_nowhere(server: WireServer, told: list[Done]) -> None:
+    """Not in a header of any name, nor in an address that a browser or a client tells of, nor in a parameter."""
+    key = new_secret()
+    server.reply(body=WHOLE["chat"])
+    odd = {"referer": "http://app/?user=ann", "origin": "http://app", "x-custom": f"id={key}", "x-fine": "yes"}
+    path = f"{PATHS['chat']}?a=1&note=x{key}&%66ck=%66ck_{key[4:]}"
+    asked(made(server, "chat", told), "chat", body_of(), {**SENT, **odd}, path=path)
+    (seen,) = server.seen
+    assert key[4:] not in repr(seen) and seen.path == f"{PATHS['chat']}?a=1"
+    assert seen.headers["x-fine"] == "yes" and not {"referer", "origin", "x-custom"} & seen.headers.keys()
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_no_key_comes_back_in_an_answer(server: WireServer, told: list[Done], size: int, end: str) -> None:
+    """A provider that repeats its key when all seemed well repeats it to nobody, however the bytes fall."""
+    said = f"died with {KEY}, not {KEY[:9]}, {KEY}{KEY}{KEY[:3]}".encode()
+    frames = [said[at : at + size] + end.encode() for at in range(0, len(said), size)]
+    server.stream(frames)
+    _, came = asked(made(server, "chat", told), "chat", body_of(stream=True))
+    assert came == b"".join(frames).replace(KEY.encode(), b"[removed]")
+    server.stream(frames, "cut", len(frames) - 1)
+    _, came = asked(made(server, "chat", told), "chat", body_of(stream=True))
+    assert KEY.encode() not in came and b"broke off" in came
+    server.stream([KEY[:-1].encode()])
+    assert asked(made(server, "chat", told), "chat", body_of(stream=True))[1] == b"[removed]"
+    server.reply(body={**WHOLE["chat"], "note": KEY})
+    _, came = asked(made(server, "chat", told), "chat", body_of())
+    assert KEY.encode() not in came and json.loads(came)["note"] == "[removed]"
+
+
 def test_no_key_comes_back(server: WireServer, told: list[Done]) -> None:
     """The provider's key, its cookies and whose account it is stay here, in headers and in errors."""
     leaks = {"set-cookie": "a=b", "openai-organization": "acme-org", "openai-project": "p", "x-echo": f"got {KEY}",
@@ -245,8 +277,9 @@ def test_a_client_that_goes_hangs_up(server: WireServer, told: list[Done]) -> No
 
     asyncio.run(go())
     assert [(done.status, done.failure) for done in told] == [(499, "cancelled")] * 2
-    first = told[0].answer
+    first, second = told[0].answer, told[1].answer
     assert first is not None and first.usage.input == 20 and first.cost_usd
+    assert second is not None and second.usage.input > 0 and second.attempts[0].calls[0].estimated
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset", "drop_end"])
@@ -281,6 +314,9 @@ def test_a_provider_that_is_not_there(server: WireServer, told: list[Done], word
     through = Passthrough("http://127.0.0.1:9/v1", KEY, "anthropic" if words == "anthropic" else "openai")
     assert asked(through, words, body_of())[0].status == 502
     assert [done.status for done in told] == [504, 502]
+    assert all(
+        done.answer is not None and done.answer.usage.input > 0 for done in told
+    )  # it may be billed all the same
 
 
 REFUSED: list[tuple[dict[str, Any], bytes, int]] = [

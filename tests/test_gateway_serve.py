@@ -10,10 +10,16 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from fastcascade.gateway.silent import KNOWN, sweep
 from gateways import PATIENCE, Client, Process, chat, client_of, raw, running
@@ -326,6 +332,28 @@ def test_certificates_are_renewed_without_losing_a_request(tmp_path: Path) -> No
         assert "the key is not that of the certificate" in process.said("cert.pem")
         process.said("what ran before still runs")
         assert shown(port, secure) == second
+
+
+def test_a_key_that_the_server_cannot_use_is_said(tmp_path: Path) -> None:
+    """What Python's own TLS takes and the server does not ends a start with words, and changes nothing at a reload."""
+    unfit = ec.generate_private_key(ec.SECP521R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, unfit.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    pem = unfit.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file, authority, secure = written(tmp_path), trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(secure)
+    options = certificates(tmp_path, authority)
+    with running(file, *ENDS, *options) as (process, port):
+        (tmp_path / "key.pem").write_bytes(pem)
+        (tmp_path / "cert.pem").write_bytes(made.sign(unfit, SHA256()).public_bytes(Encoding.PEM))
+        process.signal(signal.SIGHUP)
+        process.said("does not take this certificate")
+        process.said("what ran before still runs")
+        assert tier(port, secure) == "small"
+    with Process(file, *ENDS, *options) as process:
+        assert process.end() == 2
+        assert any("cert.pem: the server does not take" in line for line in process.errors)
 
 
 def test_clients_may_have_to_show_a_certificate(tmp_path: Path) -> None:

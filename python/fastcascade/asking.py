@@ -19,6 +19,7 @@ __all__ = [
     "instant",
     "is_cancelled",
     "is_enough",
+    "is_given_up",
     "opened",
     "piece",
     "reply_of",
@@ -48,6 +49,11 @@ def is_cancelled() -> bool:
     """Whether the current task is being cancelled, rather than something that it called raising as if it were."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def is_given_up(error: BaseException) -> bool:
+    """Whether this says that the current task is being cancelled, and is to go on."""
+    return isinstance(error, asyncio.CancelledError) and is_cancelled()
 
 
 def is_enough(enough: Callable[[list[Outcome | None]], bool], outcomes: list[Outcome | None]) -> bool:

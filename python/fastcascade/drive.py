@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
 from fastcascade.answers import Answer
-from fastcascade.asking import instant, reply_of
+from fastcascade.asking import failure_of, instant, is_given_up, reply_of
 from fastcascade.effects import (
     Call,
     Emit,
@@ -159,6 +159,8 @@ class Driver(Performer):
         try:
             with bound(relay.patience(started)):
                 outcome = Outcome(reply_of(await pouring(take)), None, started)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            outcome = self._failed(error, started)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_given_up(error):
+                raise
+            outcome = Outcome(None, failure_of(error), started, self.clock())
         return await self._ended(relay.handle, outcome)

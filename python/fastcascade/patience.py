@@ -77,6 +77,7 @@ class Limit:
         left = self._before
         for _ in range(self._struck):
             left = self._task.uncancel()
+        del self._task  # it keeps the error it ends with, and that whoever keeps this
         if self._struck and left <= self._before and isinstance(error, asyncio.CancelledError):
             if dead:
                 raise BackendError("connection", "given up: it was found dead meanwhile") from error
@@ -98,6 +99,7 @@ class Bound:
         self._timer: asyncio.TimerHandle | None = None
         self._rings = self._until = math.inf  # when the timer rings, and when what is bounded now must be over
         self._struck = 0
+        self._task: asyncio.Task[Any] | None = None
 
     def __call__(self, seconds: float) -> "Bound":
         """Say for how long."""
@@ -109,7 +111,7 @@ class Bound:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a limit is for a task")
-        self._task: asyncio.Task[Any] = task
+        self._task = task
         self._before = task.cancelling()
         self._until = until = self._loop.time() + self._seconds
         if until < self._rings:
@@ -119,13 +121,14 @@ class Bound:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         """Say that time was up, unless someone else has cancelled the task too."""
+        task, self._task = self._task, None  # it keeps the error it ends with, and that whoever keeps this
         self._until = math.inf
-        if not self._struck:
+        if not self._struck or task is None:
             return
         self.close()
         left = self._before
         for _ in range(self._struck):
-            left = self._task.uncancel()
+            left = task.uncancel()
         self._struck = 0
         if left <= self._before and isinstance(error, asyncio.CancelledError):
             msg = f"no answer within {self._seconds:g} s"
@@ -157,6 +160,8 @@ class Bound:
         if now < self._until:
             if self._until < math.inf:
                 self._ring_at(self._until)
+            return
+        if self._task is None:
             return
         self._struck += 1
         self._task.cancel()

@@ -10,7 +10,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
-from fastcascade.asking import checked, failure_of, instant, is_cancelled, is_enough, opened, piece, reply_of
+from fastcascade.asking import (
+    checked,
+    failure_of,
+    instant,
+    is_cancelled,
+    is_enough,
+    is_given_up,
+    opened,
+    piece,
+    reply_of,
+)
 from fastcascade.backends.backend import Backend
 from fastcascade.effects import (
     NOT_WANTED,
@@ -114,8 +124,10 @@ class Performer:
         try:
             with self._limit(seconds, until):
                 value = reply_of(await backend.complete(request))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            return self._failed(error, started)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_given_up(error):
+                raise
+            return Outcome(None, failure_of(error), started, self.clock())
         return Outcome(value, None, started, self.clock())
 
     async def _one(self, pool: Any, call: Call) -> Outcome:
@@ -163,19 +175,15 @@ class Performer:
             bound = self._bound = Bound()
         return bound
 
-    def _failed(self, error: Exception | asyncio.CancelledError, started: float) -> Outcome:
-        """An error as an outcome. That this task is cancelled is none, and goes on."""
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            raise error
-        return Outcome(None, failure_of(error), started, self.clock())
-
     async def _check(self, check: Check) -> Outcome:
         started = self.clock()
         try:
             with self._limit(check.timeout):
                 value = await checked(check)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            return self._failed(error, started)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_given_up(error):
+                raise
+            return Outcome(None, failure_of(error), started, self.clock())
         return Outcome(value, None, started, self.clock())
 
     async def _gather(self, gather: Gather) -> Outcome:
@@ -263,8 +271,10 @@ class Performer:
         try:
             with self._limit(following.timeout, handle.call.until):
                 value = await piece(handle.task)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
-            outcome = self._failed(error, started)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_given_up(error):
+                raise
+            outcome = Outcome(None, failure_of(error), started, self.clock())
         else:
             outcome = Outcome(value, None, started, self.clock())
             if type(value) is Delta:

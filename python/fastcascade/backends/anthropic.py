@@ -105,7 +105,10 @@ class Anthropic:
             return read(message, request_id=request_id, not_sent=sent.not_sent)
         except Exception as error:  # noqa: BLE001 # sorted out below, where it is no longer a context that is kept
             failure = self._failure(error, began, request_id)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # which has this frame in its traceback: a circle that waits for the collector
 
     async def stream(self, request: Request, /) -> AsyncIterator[Delta | Reply]:
         """Ask, and give the reply as it comes; at last the whole."""
@@ -128,7 +131,10 @@ class Anthropic:
         except Exception as error:  # noqa: BLE001 # as in `complete`
             failure = self._failure(error, began, request_id)
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # as in `complete`
         if reply is None:
             raise BackendError("cut", "the stream ended without message_stop", request_id=request_id)
         yield reply

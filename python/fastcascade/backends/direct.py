@@ -157,7 +157,10 @@ class Direct:
             return self.wire.refused(exchange, body, request_id)
         except (LinkError, BackendError) as error:
             failure = self.failure(error, request_id, stream=False)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # which has this frame in its traceback: a circle that waits for the collector
 
     def stream(self, request: Request, /) -> Stream:
         """Ask, and give the reply as it comes; at last the whole."""
@@ -185,7 +188,10 @@ class Direct:
             failure = self.failure(error, "", stream=False)
         else:
             return
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # which has this frame in its traceback: a circle that waits for the collector
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

@@ -181,7 +181,10 @@ class Stream:
         """What the stream ends with, once."""
         failure, self._failure = self._failure, None
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # which has this frame in its traceback: a circle that waits for the collector
         reply, self._reply = self._reply, None
         if reply is None:
             raise StopAsyncIteration

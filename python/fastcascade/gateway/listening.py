@@ -1,12 +1,15 @@
 """The socket, opened before there are workers, so that a port that is taken is said at once and in one line."""
 
 import errno
+import os
 import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from fastcascade.errors import ConfigError
 
-__all__ = ["address_of", "listen"]
+__all__ = ["address_of", "listen", "mark_of", "turn_away"]
 
 BACKLOG: Final = 2_048
 REASONS: Final = {
@@ -45,3 +48,25 @@ def address_of(opened: socket.socket, *, secure: bool) -> str:
     host, port = opened.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if secure else 'http'}://{shown}:{port}"
+
+
+def turn_away(mark: tuple[int, int]) -> None:
+    """Accept no more connections in this process at the socket of this mark; other processes that have it go on.
+
+    A server that is told to end closes connections that have not asked yet: also one that it has accepted just now, and
+    that has its question under way. So nothing is to be accepted for a moment before. There is no word for that, and
+    the server has descriptors of its own; so each comes to stand for a socket that nobody knows of.
+    """
+    nobody = socket.create_server(("127.0.0.1", 0))
+    nobody.setblocking(False)  # noqa: FBT003 - its name says it
+    with nobody:
+        for each in tuple(Path("/dev/fd").iterdir()):
+            with suppress(OSError):  # that of the list itself is closed by now
+                if mark_of(int(each.name)) == mark:
+                    os.dup2(nobody.fileno(), int(each.name), inheritable=False)
+
+
+def mark_of(descriptor: int) -> tuple[int, int]:
+    """What tells a socket from all others, whatever descriptors it has."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino

@@ -165,10 +165,11 @@ class Passthrough:
             exchange = await self._links.get().ask(message, decode=False)
         except LinkError as error:
             status, told = BROKEN.get(error.kind, (502, "the provider cannot be reached"))
-            record.done(status, "no answer", None)
+            # Who did not answer in time may well have worked, and bill for it.
+            record.done(status, "no answer", Reading(words) if error.kind == "timeout" else None)
             return refused(format_of(words), words, Refusal(status, told, final=False), request_id)
         except BaseException:
-            record.done(499, "cancelled", None)
+            record.done(499, "cancelled", Reading(words))
             raise
         return await self._answer(exchange, words, record, request_id)
 
@@ -214,10 +215,10 @@ class Passthrough:
         try:
             body = await exchange.whole()
         except LinkError:
-            record.done(502, "no answer", None)
+            record.done(502, "no answer", Reading(words))
             return refused(style, words, Refusal(502, "the provider's answer broke off", final=False), request_id)
         except BaseException:
-            record.done(499, "cancelled", None)
+            record.done(499, "cancelled", Reading(words))
             raise
         finally:
             exchange.close()

@@ -13,6 +13,8 @@ from fastcascade.wire.format import Format
 __all__ = ["Pieces", "without"]
 
 REMOVED: Final = b"[removed]"
+TELLING: Final = 8
+"""Bytes from which on the beginning of a secret is more than chance."""
 
 
 class Pieces:
@@ -41,14 +43,14 @@ class Pieces:
         except LinkError:
             self._end(502, "incomplete")
             error = self._style.error(502, "the provider's answer broke off")
-            return self._kept + b"\n\nevent: error\ndata: " + encoded(error) + b"\n\n"
+            return self._last() + b"\n\nevent: error\ndata: " + encoded(error) + b"\n\n"
         except BaseException:
             self._end(499, "cancelled")
             raise
         if not data:
             self._end(200, "" if self._reading.ended else "incomplete")
             if self._kept:
-                return self._kept
+                return self._last()
             raise StopAsyncIteration
         self._reading.feed(data)
         return self._clean(data) if self._secrets else data
@@ -60,6 +62,10 @@ class Pieces:
         at = len(data) if data.endswith(b"\n") else min(_begun(data, each) for each in self._secrets)
         self._kept = data[at:]
         return data[:at] if self._kept else data
+
+    def _last(self) -> bytes:
+        """What waited for more that did not come."""
+        return self._kept if len(self._kept) < TELLING else REMOVED
 
     async def aclose(self) -> None:
         """The client has gone, or has all: one that had the last event was answered."""

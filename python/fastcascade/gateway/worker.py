@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from fastcascade.errors import ConfigError
-from fastcascade.gateway import loading, silent, tls
+from fastcascade.gateway import listening, loading, silent, tls
 from fastcascade.gateway.app import Gateway
 from fastcascade.gateway.metrics import Board
 from fastcascade.gateway.settings import Settings
@@ -38,8 +38,10 @@ BACKLOG: Final = 2_048
 GRACE: Final = 2.0
 """Seconds in which requests that were ended say so to their clients."""
 NAPS: Final = 0.02
-COLLECTED: Final = 20_000
-"""New objects after which the collector looks at them; each request leaves some, hardly ever in circles."""
+MOMENT: Final = 0.1
+"""Seconds in which a connection that was just accepted says what it wants."""
+COLLECTED: Final = 10_000
+"""New objects after which the collector looks at them: requests leave nothing that it alone could find."""
 
 log: Final = logging.getLogger("fastcascade")
 
@@ -126,7 +128,7 @@ def _run(job: Job) -> int:
         return 2
     gc.collect()
     gc.freeze()  # what was built stays; the collector need not walk it again and again
-    gc.set_threshold(COLLECTED, 20, 50)
+    gc.set_threshold(COLLECTED, 10, 10)
     uvloop.run(_Worker(job, gateway, secure).main())
     return 0
 
@@ -137,6 +139,7 @@ class _Worker:
     def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any]) -> None:
         self.job, self.gateway = job, gateway
         self._port: int = job.listener.getsockname()[1]
+        self._mark = listening.mark_of(job.listener.fileno())
         self.server: Any = _Server(job.listener, gateway, job.settings, secure)
         _log(job.settings)  # after the server's own: it sets up loggers
         self._ending = asyncio.Event()
@@ -181,6 +184,9 @@ class _Worker:
         settings, watch = self.job.settings, self.gateway.watch
         self.gateway.drain()
         await asyncio.sleep(settings.linger)
+        with suppress(OSError):
+            listening.turn_away(self._mark)
+            await asyncio.sleep(MOMENT)
         self.server.stop()
         await asyncio.sleep(NAPS)  # the server's own thread closes the socket
         with suppress(OSError):

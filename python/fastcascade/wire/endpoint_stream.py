@@ -60,6 +60,7 @@ class Streamed:
         self._send: Send | None = None  # where bytes go at once, once somebody takes them
         self._last = 0.0  # when it did so
         self._trouble: Exception | None = None  # with that
+        self._refused: Exception | None = None  # why there is nothing to send
         self._said: list[Delta] = []
         self._due: list[bytes] = []
         self._waiting = 0  # bytes that are due
@@ -74,7 +75,7 @@ class Streamed:
         self._task = self._loop.create_task(self._run())
         timer = None if within is None else self._loop.call_later(within, self._begun.cancel)
         try:
-            return await self._begun
+            answer = await self._begun
         except asyncio.CancelledError:
             late = not is_cancelled()
             if late:
@@ -87,6 +88,13 @@ class Streamed:
         finally:
             if timer is not None:
                 timer.cancel()
+        error, self._refused = self._refused, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # it has this frame in its traceback: a circle that waits for the collector
+        return answer
 
     def __aiter__(self) -> Self:
         """Iterate over what is to be sent."""
@@ -118,6 +126,7 @@ class Streamed:
         """Stop, and cancel what is asked upstream."""
         if self._task is not None and not self._task.done():
             await stop((self._task,))
+        self._task = None  # it has the error that it was cancelled with, and that has this
         self._ended()
         self._give_up()
 
@@ -206,7 +215,8 @@ class Streamed:
 
     async def _failed(self, error: Exception) -> None:
         if not self._begun.done():
-            self._begun.set_exception(error)  # told by whoever waits for it, who has the status
+            self._refused = error  # told by whoever waits for it, who has the status
+            self._begin(None)
             self._told = _nobody
             return
         refusal = refusal_of(error, self._request.id)
