@@ -40,11 +40,6 @@ LATEST: Final = 30.0
 STEADY: Final = 60.0
 """Seconds after which a death has nothing to do with those before."""
 
-UNFIT: Final = (
-    "the server does not take this certificate, its key, or the certificates that clients are known by: "
-    "it takes RSA from 2048 bits, P-256, P-384 and Ed25519, in certificates of version 3"
-)
-"""It ends the process for what Python's own TLS would take."""
 PLACES: Final = 2 * MOST_WORKERS
 """Workers at once: a reload may want any number of them, while those before still drain."""
 
@@ -178,8 +173,6 @@ class Supervisor:
         if member.leaving:
             return
         why = member.failure or f"a worker ended by itself, with {code}"
-        if code == -signal.SIGABRT and not member.ready and self.settings.tls is not None:
-            why = f"{self.settings.tls.cert}: {UNFIT}"
         if not self._announced:
             self._code = self._code or 2
             if not self._stopping:

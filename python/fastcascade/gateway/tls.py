@@ -1,13 +1,25 @@
 """Certificates, looked at before they are served: what is wrong with them is said in one line, by file."""
 
+import re
 import ssl
+from binascii import a2b_base64
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.settings import Tls
 
-__all__ = ["checked", "files"]
+__all__ = ["UNFIT", "checked", "files"]
+
+UNFIT: Final = (
+    "the server does not take this certificate or its key: "
+    "it takes RSA from 2048 bits, P-256, P-384 and Ed25519, in certificates of version 3"
+)
+"""What Python's own TLS takes, and the server would break off at: maybe when the old worker is told to end already."""
+KINDS: Final = tuple(map(bytes.fromhex, ("2a864886f70d010101", "2a8648ce3d030107", "2b81040022", "2b6570")))
+"""The names of these in a key."""
+VERSION_3: Final = bytes.fromhex("a003020102")
+BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.+?)-----END", re.DOTALL)
 
 
 def checked(tls: Tls | None) -> dict[str, Any]:
@@ -21,6 +33,8 @@ def checked(tls: Tls | None) -> dict[str, Any]:
         context.load_cert_chain(tls.cert, tls.key, password=_no_password)
     except (ssl.SSLError, ValueError, OSError) as error:
         raise ConfigError(f"{tls.cert} with {tls.key}: {_reason(error)}") from None
+    if not _fits(tls):
+        raise ConfigError(f"{tls.cert} with {tls.key}: {UNFIT}")
     told: dict[str, Any] = {"ssl_cert": tls.cert, "ssl_key": tls.key}
     if tls.client_ca is not None:
         try:
@@ -44,6 +58,14 @@ def _readable(file: Path) -> None:
             opened.read(1)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror or type(error).__name__}") from None
+
+
+def _fits(tls: Tls) -> bool:
+    """Whether the server can use what is good PEM, as far as can be seen from outside."""
+    keys = [each for each in BLOCK.findall(tls.key.read_bytes()) if each[0].endswith(b"PRIVATE KEY")][:1]
+    certs = [each for each in BLOCK.findall(tls.cert.read_bytes()) if each[0] == b"CERTIFICATE"][:1]
+    known = all(name == b"RSA PRIVATE KEY" or any(kind in a2b_base64(said) for kind in KINDS) for name, said in keys)
+    return known and all(VERSION_3 in a2b_base64(said)[:24] for _, said in certs)
 
 
 def _no_password() -> str:
