@@ -68,7 +68,7 @@ def outcome(model: Any, request: Request, *, stream: bool, relay: bool = False) 
         if not stream:
             return await model.complete(request)
         if relay:
-            return await model.stream(request).relay(pieces.append)
+            return await model.stream(request).relay(pieces.extend)
         last: Any = None
         async for item in model.stream(request):
             if isinstance(item, Delta):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -75,7 +75,7 @@ def test_however_bytes_are_cut_the_pieces_are_the_same(cuts: list[int], apart: b
     async def go() -> None:
         async with drip(sent) as (model, _):
             poured: list[Delta] = []
-            reply = await model.stream(HI).relay(poured.append)
+            reply = await model.stream(HI).relay(poured.extend)
             pulled = [item async for item in model.stream(HI)]
             assert [*poured, reply] == pulled and reply.text == TEXT.replace(" ", "")
 
@@ -90,12 +90,12 @@ def test_what_is_slow_is_waited_for() -> None:
             taken: list[str] = []
             under_way = 0
 
-            async def slowly(delta: Delta) -> None:
+            async def slowly(deltas: Sequence[Delta]) -> None:
                 nonlocal under_way
                 under_way += 1
                 assert under_way == 1
                 await asyncio.sleep(0.001)
-                taken.append(delta.text)
+                taken.extend(each.text for each in deltas)
                 under_way -= 1
 
             reply = await model.stream(HI).relay(slowly)
@@ -108,7 +108,7 @@ def test_what_is_slow_is_waited_for() -> None:
 def test_what_fails_to_take_a_piece_ends_the_call(error: BaseException) -> None:
     """The error is raised where the stream is read, and the connection is closed."""
 
-    def fails(_: Delta) -> None:
+    def fails(_: Sequence[Delta]) -> None:
         raise error
 
     async def go() -> None:
@@ -129,7 +129,7 @@ def test_what_breaks_off_is_a_failure_behind_its_pieces(end: bytes, kind: str) -
         async with drip([chunked(first)], end) as (model, _):
             taken: list[Delta] = []
             with pytest.raises(BackendError) as caught:
-                await model.stream(HI).relay(taken.append)
+                await model.stream(HI).relay(taken.extend)
             assert caught.value.failure.kind == kind and "".join(each.text for each in taken) == "onetwo"
 
     asyncio.run(go())
@@ -148,7 +148,7 @@ def test_a_stream_that_is_forgotten_hangs_up() -> None:
     asyncio.run(go())
 
 
-def streamed(model: Direct, tell: Callable[[Delta], Any], **more: Any) -> Any:
+def streamed(model: Direct, tell: Callable[[Sequence[Delta]], Any], **more: Any) -> Any:
     """Run a cascade of this model, telling its pieces."""
     cascade = Cascade(Tier(model, **more), last_resort=None)
     loop = asyncio.get_running_loop()
@@ -164,7 +164,7 @@ def test_a_stream_that_stalls_is_cut_and_one_that_goes_on_is_not() -> None:
             assert answer.incomplete and answer.attempts[0].error.kind == "timeout"
             await asyncio.wait_for(gone.wait(), 10)
 
-        async def slowly(_: Delta) -> None:
+        async def slowly(_: Sequence[Delta]) -> None:
             await asyncio.sleep(0.1)
 
         async with drip([chunked(EVENTS)]) as (model, _):

@@ -5,7 +5,7 @@ error into a value, so that the flow decides what an error means.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from math import inf
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -27,9 +27,10 @@ from fastcascade.perform import Flow, Performer
 __all__ = ["Driver", "Flows", "close_sync", "run", "run_sync"]
 
 T = TypeVar("T")
-Tell: TypeAlias = Callable[[Delta], Awaitable[object] | None]
+Tell: TypeAlias = Callable[[Sequence[Delta]], Awaitable[object] | None]
+"""Told of pieces that came together; what it gives is waited for before there are more."""
 Pouring: TypeAlias = Callable[[Tell], Awaitable[Any]]
-"""`relay` of a stream that has one: it gives all pieces that are still to come to a function, and the whole at last."""
+"""`relay` of a stream that has one: it tells all pieces that are still to come, and gives the whole at last."""
 
 
 class Flows(Protocol):
@@ -71,15 +72,14 @@ class Driver(Performer):
     """Runs one flow, and gives out what it emits."""
 
     async def told(self, flow: Flow[T], tell: Tell) -> T:
-        """As `run`, telling each piece that the flow emits as it comes; what `tell` gives is waited for."""
+        """As `run`, telling the pieces that the flow emits as they come."""
         try:
             effect = next(flow)
             while True:
                 kind = type(effect)
                 if kind is Emit:
-                    for delta in effect.deltas:  # type: ignore[union-attr] # as its kind says
-                        if (wait := tell(delta)) is not None:
-                            await wait
+                    if (wait := tell(effect.deltas)) is not None:  # type: ignore[union-attr] # as its kind says
+                        await wait
                     now = self.clock()
                     effect = flow.send(Outcome(None, None, now, now))
                 elif kind is Relay:
@@ -135,7 +135,7 @@ class Driver(Performer):
             return await self._poured(relay, pouring, tell)
         while type((outcome := await self._next(relay.following(self.clock()))).value) is Delta:
             relay.deltas.append(outcome.value)
-            if (wait := tell(outcome.value)) is not None:
+            if (wait := tell((outcome.value,))) is not None:
                 await wait
         return outcome
 
@@ -143,9 +143,9 @@ class Driver(Performer):
         """As `_relayed`, from a stream that gives its pieces in the very turn of the loop that they come in."""
         started, bound, deltas = self.clock(), self._bounded(), relay.deltas
 
-        def take(delta: Delta) -> Awaitable[object] | None:
-            deltas.append(delta)
-            wait = tell(delta)
+        def take(came: Sequence[Delta]) -> Awaitable[object] | None:
+            deltas.extend(came)
+            wait = tell(came)
             if wait is None:
                 bound.extend(relay.patience(self.clock()))
                 return None

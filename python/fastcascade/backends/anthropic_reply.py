@@ -103,6 +103,8 @@ class Assembly:
         if not isinstance(event, dict):
             _malformed("an event of the stream is not a JSON object")
         kind = event.get("type")
+        if kind == "content_block_delta" and (delta := self._text(event)) is not None:
+            return delta
         if kind == "error":
             raise_error(event)
         if kind == "message_start" or self._message is None:
@@ -118,6 +120,18 @@ class Assembly:
         elif kind == "message_stop":
             self._stop()
         return None  # a ping, or a kind of event that is newer than this
+
+    def _text(self, event: dict[str, Any]) -> Delta | None:
+        """A piece of text in a block of texts, which most events are; None for all others, and for what is wrong."""
+        number, delta = event.get("index"), event.get("delta")
+        block = self._blocks.get(number) if type(number) is int else None
+        if block is None or block.whole or type(delta) is not dict or delta.get("type") != "text_delta":
+            return None
+        text = delta.get("text")
+        if block.data["type"] != "text" or type(text) is not str or not text:
+            return None
+        block.add("text", text)
+        return Delta("text", text, block.index)
 
     def reply(self, *, request_id: str = "", not_sent: Sequence[str] = ()) -> Reply:
         """The whole reply, of the pieces that `feed` gave."""

@@ -7,7 +7,7 @@ be decided any more.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream"]
 
-Take: TypeAlias = Callable[[Delta], Awaitable[object] | None]
+Take: TypeAlias = Callable[[Sequence[Delta]], Awaitable[object] | None]
 
 AFTERTHOUGHT: Final = 0.1
 """Seconds to wait for the end of a body that has said all, since a connection read to its end can be used again."""
@@ -62,10 +62,15 @@ class Stream:
         return self._ready.popleft()
 
     async def relay(self, take: Take) -> Reply:
-        """Give all pieces that are still to come, and then the whole; what `take` gives is waited for."""
+        """Give all pieces that are still to come, those together that come together, and then the whole.
+
+        What `take` gives is waited for before there are more.
+        """
         while True:
-            while self._ready:
-                if (wait := take(self._ready.popleft())) is not None:
+            if self._ready:
+                ready = tuple(self._ready)
+                self._ready.clear()
+                if (wait := take(ready)) is not None:
                     await wait
             if self._over:
                 return self._last()
@@ -136,11 +141,9 @@ class Stream:
 
         def sink(data: bytes) -> bool:
             """Whether to go on."""
-            for delta in self._fed(flow, data):
-                if waits:
-                    self._ready.append(delta)
-                elif (wait := take(delta)) is not None:
-                    waits.append(wait)
+            found = self._fed(flow, data)
+            if found and (wait := take(found)) is not None:
+                waits.append(wait)
             return not waits and not flow.done and self._failure is None
 
         try:

@@ -25,6 +25,8 @@ from fastcascade.wire.anthropic_out import (
 __all__ = ["MessagesEncoder"]
 
 quoted: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+said_as: Final = json.encoder.encode_basestring
+"""A text alone, at a third of the time."""
 STOPPED: Final = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -85,7 +87,7 @@ class MessagesEncoder:
         if said.kind == "tool":
             said.pieces.append(text)
         # The head is the same for every piece of a block.
-        return _bytes(f"{turned}{self._head}{quoted(text)}}}}}\n\n")
+        return _bytes(f"{turned}{self._head}{said_as(text)}}}}}\n\n")
 
     def end(self, answer: Answer, /) -> bytes:
         """Say what is left: of the blocks that are open, the blocks that had no pieces, the reason and the usage."""

@@ -5,7 +5,7 @@ go; it waits where the client reads slowly. Closing, or a client that goes away,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -189,14 +189,14 @@ class Streamed:
         finally:
             self._ended()
 
-    def _take(self, delta: Delta) -> Awaitable[object] | None:
-        """One piece of the answer."""
+    def _take(self, deltas: Sequence[Delta]) -> Awaitable[object] | None:
+        """Pieces of the answer."""
         said = self._said
-        said.append(delta)
+        said.extend(deltas)
         if not self._watched.live:
             return None  # the answer is whole, and how it came is known in a moment
-        if len(said) > 1 and self._begun.done():
-            return self._say(self._encoder.delta(delta))
+        if len(said) > len(deltas) and self._begun.done():
+            return self._say(b"".join(map(self._encoder.delta, deltas)))
         wait = self._say(self._encoder.start() + b"".join(map(self._encoder.delta, said)))
         self._begin(None)
         return wait
