@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastcascade.backends import direct_sse
 from fastcascade.backends.direct_link import Link
-from fastcascade.backends.direct_parse import LinkError, head_of
+from fastcascade.backends.direct_parse import Fields, LinkError, head_of
 from fastcascade.backends.direct_sse import Events
 
 LINES = st.sampled_from(
@@ -167,7 +167,32 @@ def test_any_head_is_read_or_refused(noise: bytes) -> None:
         except LinkError as error:
             assert error.kind == "garbled"
         else:
-            assert all(name == name.lower() for name, _ in head.headers)
+            every = head.fields.all()
+            assert all(name == name.lower() for name, _ in every)
+            for name, _ in every:
+                values = [value for each, value in every if each == name]
+                assert (head.fields.count(name), head.fields.first(name)) == (len(values), values[0])
+
+
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from(["Content-Length", "content-length", "Transfer-Encoding", "Connection", "X-A", "x-a", "X-A-b"]),
+        st.text("aA1 ,:\t\xe9\xb5\xdf", max_size=6),
+    ),
+    max_size=8,
+)
+
+
+@given(FIELDS, st.sampled_from(["\r\n", "\n"]))
+def test_headers_that_are_looked_for_are_those_there_are(given: list[tuple[str, str]], end: str) -> None:
+    """A header is found by its name in any case, without what is around it, and never within another."""
+    fields = Fields("".join(f"{end}{name}:{value}" for name, value in given), end)
+    every = [(name.lower(), value.strip(" \t")) for name, value in given]
+    assert fields.all() == every
+    for name in ("content-length", "transfer-encoding", "connection", "x-a", "x-a-b", "b", "none"):
+        values = [value for each, value in every if each == name]
+        assert fields.count(name) == len(values)
+        assert fields.first(name) == (values[0] if values else "")
 
 
 def test_two_lengths_leave_no_connection_behind() -> None:

@@ -43,23 +43,22 @@ class Origin:
 class Exchange:
     """A request that has a response: its head, and the rest as it comes. It must be closed."""
 
-    __slots__ = ("_link", "_links", "_unzip", "headers", "status")
+    __slots__ = ("_fields", "_link", "_links", "_unzip", "header", "status")
 
     def __init__(self, links: "Links", link: Link, head: Head, *, decode: bool) -> None:
         """Keep which connection it is on."""
         self._links, self._link = links, link
-        self.status, self.headers = head.status, head.headers
+        self.status, self._fields = head.status, head.fields
+        self.header = head.fields.first
         coding = self.header("content-encoding").lower() if decode else ""
         if coding not in PLAIN and coding not in ZIPPED:
             raise LinkError("garbled", "the response is compressed in a way that was not asked for", began=True)
         self._unzip: Any = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in ZIPPED else None
 
-    def header(self, name: str) -> str:
-        """The first header of that name, or nothing."""
-        for each, value in self.headers:
-            if each == name:
-                return value
-        return ""
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers, names in lower case, in the order they came."""
+        return self._fields.all()
 
     async def read(self) -> bytes:
         """The next piece of the body; nothing at its end. Raises `LinkError`."""

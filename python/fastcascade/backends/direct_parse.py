@@ -4,10 +4,9 @@ What two readers could take to mean two things is refused, for the answer of one
 """
 
 import re
-from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = ["Body", "Head", "LinkError", "Trouble", "chunk_size", "head_of"]
+__all__ = ["Body", "Fields", "Head", "LinkError", "Trouble", "chunk_size", "head_of"]
 
 Trouble: TypeAlias = Literal["timeout", "connection", "cut", "garbled", "full"]
 """No bytes in time; no connection, or none that answered; it ended within the body; no HTTP; no place for one more."""
@@ -37,11 +36,44 @@ class Body(NamedTuple):
     keep: bool
 
 
+class Fields:
+    """The headers of a response: looked for in its text, since of a dozen only three or four are ever wanted."""
+
+    __slots__ = ("_end", "_text", "low")
+
+    def __init__(self, text: str, end: str) -> None:
+        """Keep their lines, each behind the end of the one before."""
+        self._text, self._end = text, end
+        self.low = text.lower()
+
+    def first(self, name: str) -> str:
+        """The first of that name, or nothing."""
+        mark = f"{self._end}{name}:"
+        at = self.low.find(mark)
+        if at < 0:
+            return ""
+        at += len(mark)
+        until = self._text.find(self._end, at)
+        return (self._text[at:] if until < 0 else self._text[at:until]).strip(" \t")
+
+    def count(self, name: str) -> int:
+        """How many there are of that name."""
+        return self.low.count(f"{self._end}{name}:")
+
+    def all(self) -> list[tuple[str, str]]:
+        """All of them, names in lower case, in the order they came."""
+        found = []
+        for line in self._text.split(self._end)[1:]:
+            name, _, value = line.partition(":")
+            found.append((name.lower(), value.strip(" \t")))
+        return found
+
+
 class Head(NamedTuple):
-    """A status, headers in lower case in the order they came, and how the body comes."""
+    """A status, the headers, and how the body comes."""
 
     status: int
-    headers: Sequence[tuple[str, str]]
+    fields: Fields
     body: Body
 
 
@@ -52,12 +84,8 @@ def head_of(raw: bytes, *, method: str = "POST") -> Head:
     found = WHOLE[end].fullmatch(text)  # all at once: a look at each line would take three times as long
     if found is None:
         raise _garbled(text.partition(end)[0])
-    headers = []
-    for line in found[3].split(end)[1:]:
-        name, _, value = line.partition(":")
-        headers.append((name.lower(), value.strip(" \t")))
-    status = int(found[2])
-    return Head(status, headers, _body(status, headers, method, newest=found[1] == "1"))
+    status, fields = int(found[2]), Fields(found[3], end)
+    return Head(status, fields, _body(status, fields, method, newest=found[1] == "1"))
 
 
 def _garbled(first: str) -> LinkError:
@@ -74,25 +102,34 @@ def chunk_size(line: bytes) -> int:
     return int(size, 16)
 
 
-def _body(status: int, headers: Sequence[tuple[str, str]], method: str, *, newest: bool) -> Body:
+def _body(status: int, fields: Fields, method: str, *, newest: bool) -> Body:
+    low = fields.low
+    if status == 200 and newest and method == "POST" and "transfer-encoding" not in low and "close" not in low:
+        told = fields.first("content-length")  # the way of most: one length, and a connection that is kept
+        if told.isdecimal() and told.isascii() and len(told) < 15 and low.count("content-length") == 1:
+            return Body(int(told), chunked=False, keep=True)
     length: int | None = None
-    coded = ""
+    for value in _each(fields, "content-length"):
+        if DIGITS.fullmatch(value) is None or length not in (None, int(value)):
+            raise LinkError("garbled", "the response has a content-length that is none")
+        length = int(value)
     keep = newest
-    for name, value in headers:
-        if name == "content-length":
-            if DIGITS.fullmatch(value) is None or length not in (None, int(value)):
-                raise LinkError("garbled", "the response has a content-length that is none")
-            length = int(value)
-        elif name == "transfer-encoding":
-            coded = f"{coded},{value.lower()}" if coded else value.lower()
-        elif name == "connection":
-            said = value.lower()
-            keep = "close" not in said and (keep or "keep-alive" in said)
+    for value in _each(fields, "connection"):
+        said = value.lower()
+        keep = "close" not in said and (keep or "keep-alive" in said)
     if method == "HEAD" or status in (204, 304) or status < 200:
         return Body(0, chunked=False, keep=keep)
-    if coded:
+    if coded := ",".join(_each(fields, "transfer-encoding")).lower():
         if coded != "chunked":
             raise LinkError("garbled", "the response has a transfer-encoding that was not asked for")
         # Two lengths are a way to smuggle: what follows such a body is nobody's.
         return Body(None, chunked=True, keep=keep and length is None)
     return Body(length, chunked=False, keep=keep and length is not None)
+
+
+def _each(fields: Fields, name: str) -> list[str]:
+    """Those of that name."""
+    many = fields.count(name)
+    if many < 2:
+        return [fields.first(name)] if many else []
+    return [value for each, value in fields.all() if each == name]
