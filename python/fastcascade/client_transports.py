@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 import httpx2
 
 from fastcascade import background
-from fastcascade.client_plain import answered
 from fastcascade.wire.endpoint import Caller, Endpoint, Response
 
 __all__ = ["AsyncTransport", "SyncTransport", "made"]
@@ -59,7 +58,7 @@ class SyncTransport(httpx2.BaseTransport):
         body = request.read()
         patience = _patience(request)
         method, path, headers, within = _read(request, patience)
-        said = answered(self.endpoint, method, path, headers, body, self.caller, within=within)
+        said = self.endpoint.handle_plain(method, path, headers, body, self.caller, within=within)
         if said.pieces is None:
             return _whole(said, began)
         stream = _SyncPieces(said.pieces, self.endpoint.patience(patience), request)

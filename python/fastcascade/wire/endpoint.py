@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from fastcascade import background
 from fastcascade.cascade import Cascade
 from fastcascade.errors import ConfigError
 from fastcascade.wire import endpoint_headers as heads
@@ -85,17 +86,48 @@ class Endpoint:
         `within` is how many seconds its client will wait: a bound on the deadline of what does not stream, and on the
         time until the first piece of what does.
         """
+        turn = self._turned(method, path, headers, body, caller, within)
+        if isinstance(turn, Response):
+            return turn
+        return await (turn.streamed(self._heartbeat, within) if turn.asked.stream else turn.whole())
+
+    def handle_plain(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller = ANYONE,
+        *,
+        within: float | None = None,
+    ) -> Response:
+        """As `handle`, for plain code: what needs no I/O is answered in the thread that asks.
+
+        For the rest alone the loop behind plain code is gone to, where the pieces of a stream are too: a trip there and
+        back costs more than all that a rule or a kept answer does.
+        """
+        if type(self).handle is not Endpoint.handle:  # somebody's own, which has more to say than this
+            return background.result(self.handle(method, path, headers, body, caller, within=within))
+        turn = self._turned(method, path, headers, body, caller, within)
+        if isinstance(turn, Response):
+            return turn
+        return background.result(turn.streamed(self._heartbeat, within)) if turn.asked.stream else turn.plainly()
+
+    def _turned(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, caller: Caller, within: float | None
+    ) -> Turn | Response:
+        """A request that is to be run; or the answer, where there is nothing to run."""
         place = place_of(method, path, headers)
         request_id = id_of(headers)
+        style = self.format(place.words)
         try:
             if place.kind != "answer":
                 return self._beside(place, method, headers, body, caller, request_id)
             asked, choice = self._read(place.words, headers, body, caller, request_id, within)
         except Exception as error:  # noqa: BLE001 - no exception is an answer
-            return refused(self.format(place.words), place.words, refusal_of(error, request_id), request_id)
+            return refused(style, place.words, refusal_of(error, request_id), request_id)
         watched, began = Watched(choice.cascade), self._clock()
-        turn = Turn(self.format(place.words), place.words, asked, watched, caller, self._clock, self._on_done, began)
-        return await (turn.streamed(self._heartbeat, within) if asked.stream else turn.whole())
+        return Turn(style, place.words, asked, watched, caller, self._clock, self._on_done, began)
 
     def patience(self, within: float | None) -> float | None:
         """How long to wait for each piece of a stream; None where signs of life come more often than that."""
@@ -161,7 +193,7 @@ class Endpoint:
             asked = getattr(style, "read_count", style.read)(given, headers)
             self.models.choose(asked.model, caller)
             told = [*heads.ids(words, request_id), (f"{MARK}estimated", "input_tokens")]
-            return said(200, {"input_tokens": estimate(asked.request)}, told)
+            return said(200, {**getattr(style, "counted", {}), "input_tokens": estimate(asked.request)}, told)
         if place.kind == "method":
             refusal = Refusal(405, f"{method} is not allowed here; {place.name} is")
             response = refused(self.format(words), words, refusal, request_id)

@@ -25,6 +25,7 @@ ALLOWED: Final[Mapping[str, str]] = {
     "/messages/count_tokens": "POST",
     "/chat/completions": "POST",
     "/responses": "POST",
+    "/responses/input_tokens": "POST",
     "/models": "GET",
 }
 ASKED: Final[Mapping[str, Words]] = {"/messages": "anthropic", "/chat/completions": "chat", "/responses": "responses"}

@@ -36,11 +36,13 @@ class Refusal:
 
 
 def hopeless(answer: Answer) -> Refusal | None:
-    """Why an answer made beforehand is not to be given: the fault is the caller's, and trying again does not help.
+    """Why an answer made beforehand is not to be given: the fault is the caller's, or there is no money left for it.
 
     "Please try again in a moment" would be untrue.
     """
-    return _theirs(answer) if answer.reply is None or answer.via == "static" else None
+    if answer.reply is not None and answer.via != "static":
+        return None
+    return _theirs(answer) or (_poor() if (answer.via, answer.degraded) == ("static", "money") else None)
 
 
 def refusal_of(error: Exception, request_id: str) -> Refusal:
@@ -71,7 +73,7 @@ def _no_answer(answer: Answer) -> Refusal:
     theirs = _theirs(answer)
     if theirs is not None:
         return theirs
-    kinds = {error.kind for error in _errors(answer)}
+    kinds: set[FailureKind] = {error.kind for error in _errors(answer)}
     if kinds and kinds <= OURS:
         message = "the models behind this cannot be asked as they are set up; this is for its operator to mend"
         return Refusal(502, message, failure="no answer")
@@ -89,9 +91,13 @@ def _short(answer: Answer, kinds: set[FailureKind]) -> Refusal:
         # Nobody was asked: to come back when told is what a client should do.
         return Refusal(503, message, retry_after=answer.retry_after, final=False, failure="overloaded")
     if answer.degraded == "money":
-        return Refusal(402, "the money left for this does not suffice for any tier", failure="no answer")
+        return _poor()
     said = "no tier answered: attempts" if answer.degraded == "attempts" else "no tier answered"
     return Refusal(503, said, retry_after=answer.retry_after, failure="no answer")
+
+
+def _poor() -> Refusal:
+    return Refusal(402, "the money left for this does not suffice for any tier", failure="no answer")
 
 
 def _theirs(answer: Answer) -> Refusal | None:

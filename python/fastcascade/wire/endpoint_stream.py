@@ -255,17 +255,22 @@ class Streamed:
             self._last = self._loop.time()
             return None
         except Exception as error:  # noqa: BLE001 - the client has gone, which is told where it is served
-            self._trouble = error
-            raise asyncio.CancelledError from None
+            raise self._troubled(error) from None
         return self._going_on(_Begun(first, way))
 
     async def _going_on(self, sending: "_Begun") -> None:
         try:
             await sending
         except Exception as error:  # noqa: BLE001 - as above
-            self._trouble = error
-            raise asyncio.CancelledError from None
+            raise self._troubled(error) from None
         self._last = self._loop.time()
+
+    def _troubled(self, error: Exception) -> asyncio.CancelledError:
+        """What ends the reading. The task is cancelled, lest this be taken for a fault of the tier's."""
+        self._trouble = error
+        if self._task is not None:
+            self._task.cancel()
+        return asyncio.CancelledError()
 
     def _begin(self, answer: Answer | None) -> None:
         if not self._begun.done():

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -79,26 +80,33 @@ class Turn:
 
     async def whole(self) -> Response:
         """Run it, and say it whole."""
-        asked = self.asked
         answer: Answer | None = None
         try:
-            answer = await drive.run(self.watched.flows, asked.request)
-            refusal = hopeless(answer) if answer.via == "static" else None
-            if refusal is not None:
-                return self._refused(refusal, answer)
-            body = written(self.format.whole(asked, answer))
-            told = [
-                heads.JSON,
-                *heads.ids(self.words, asked.request.id),
-                *heads.about(answer, self._left(answer.tier, answer)),
-            ]
+            answer = await drive.run(self.watched.flows, self.asked.request)
+            response = self._answered(answer)
         except asyncio.CancelledError:
             self._done(answer or self._given_up("the client went away"), 499, "cancelled")
             raise
         except Exception as error:  # noqa: BLE001 - no exception is an answer
             return self._failed(error, answer)
-        self._done(answer, 200)
-        return Response(200, told, body)
+        if response.status == 200:
+            self._done(answer, 200)
+        return response
+
+    def plainly(self) -> Response:
+        """As `whole`, from plain code."""
+        answer: Answer | None = None
+        try:
+            answer = drive.run_sync(self.watched.flows, self.asked.request)
+            response = self._answered(answer)
+        except Exception as error:  # noqa: BLE001 - no exception is an answer
+            return self._failed(error, answer)
+        except BaseException:  # an interrupt: plain code knows no other way to go away
+            self._done(answer or self._given_up("the client went away"), 499, "cancelled")
+            raise
+        if response.status == 200:
+            self._done(answer, 200)
+        return response
 
     async def streamed(self, heartbeat: float, within: float | None) -> Response:
         """Run it up to its first piece, within so many seconds; the rest comes as it comes."""
@@ -120,6 +128,15 @@ class Turn:
             return self._failed(error, None)
         return Response(200, [*heads.STREAM, *heads.ids(self.words, name), *known], pieces=pieces)
 
+    def _answered(self, answer: Answer) -> Response:
+        """An answer, said whole; or that there is none to give, which has been told of."""
+        refusal = hopeless(answer) if answer.via == "static" else None
+        if refusal is not None:
+            return self._refused(refusal, answer)
+        body = written(self.format.whole(self.asked, answer))
+        known = heads.about(answer, self._left(answer.tier, answer))
+        return Response(200, [heads.JSON, *heads.ids(self.words, self.asked.request.id), *known], body)
+
     def _left(self, tier: str, answer: Answer | None = None) -> list[str]:
         return left_out(self.asked, self.watched.cascade, tier, self.format, answer)
 
@@ -134,7 +151,7 @@ class Turn:
         return response
 
     def _given_up(self, why: str) -> Answer | None:
-        return self.watched.given_up((), asyncio.get_running_loop().time(), why)
+        return self.watched.given_up((), time.monotonic(), why)  # by which event loops go too
 
     def _done(self, answer: Answer | None, status: int, failure: str = "") -> None:
         """Tell whoever keeps count; what goes wrong with that goes no further."""

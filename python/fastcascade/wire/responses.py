@@ -16,6 +16,8 @@ class Responses(Numbering):
     """Responses. See `Format`; what is read and said, and what becomes of the rest, is in responses_in and _out."""
 
     name: ClassVar[str] = "responses"
+    counted: ClassVar[Mapping[str, str]] = {"object": "response.input_tokens"}
+    """What stands beside a count of tokens."""
 
     def read(self, body: Mapping[str, Any], headers: Mapping[str, str], /) -> Asked:  # noqa: ARG002 # as formats go
         """Read a body."""
