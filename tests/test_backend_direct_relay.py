@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -38,13 +38,14 @@ async def drip(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> AsyncIterator[
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
         asked = b"POST"
-        while asked:  # what is asked comes in one read, since it is short
-            asked = await reader.read(10_000)
-            for piece in [HEAD, *pieces, end.removeprefix(b"wait")] if asked else ():
-                writer.write(piece)
-                await asyncio.sleep(0)
-            if not end:
-                break
+        with suppress(ConnectionError):
+            while asked:  # what is asked comes in one read, since it is short
+                asked = await reader.read(10_000)
+                for piece in [HEAD, *pieces, end.removeprefix(b"wait")] if asked else ():
+                    writer.write(piece)
+                    await asyncio.sleep(0)
+                if not end:
+                    break
         gone.set()
         writer.close()
 
@@ -170,6 +171,31 @@ def test_a_stream_that_stalls_is_cut_and_one_that_goes_on_is_not() -> None:
         async with drip([chunked(EVENTS)]) as (model, _):
             answer = await streamed(model, slowly, stall=0.05)
             assert isinstance(answer.reply, Reply) and not answer.degraded  # a slow client is no stall
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()])
+def test_an_error_of_whoever_is_told_is_no_failure_of_the_model(error: BaseException, late: bool) -> None:
+    """It is raised where the cascade is run, at once or when it is waited for, and the call is given up."""
+
+    def tell(deltas: Sequence[Delta]) -> Any:
+        if any("two" in each.text for each in deltas):
+            if late:
+                return fails()
+            raise error
+        return None
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    async def go() -> None:
+        async with drip([chunked(each) for each in EVENTS.splitlines(keepends=True)], b"wait") as (model, gone):
+            with pytest.raises(type(error)):
+                await streamed(model, tell)
+            await asyncio.wait_for(gone.wait(), 10)
 
     asyncio.run(go())
 

@@ -142,25 +142,31 @@ class Driver(Performer):
     async def _poured(self, relay: Relay, pouring: Pouring, tell: Tell) -> Outcome:
         """As `_relayed`, from a stream that gives its pieces in the very turn of the loop that they come in."""
         started, bound, deltas = self.clock(), self._bounded(), relay.deltas
+        theirs = False  # whether an error is of whoever is told, and not of the stream
 
         def take(came: Sequence[Delta]) -> Awaitable[object] | None:
+            nonlocal theirs
             deltas.extend(came)
+            theirs = True
             wait = tell(came)
-            if wait is None:
-                bound.extend(relay.patience(self.clock()))
-                return None
-            return held(wait)
+            if wait is not None:
+                return held(wait)
+            theirs = False
+            bound.extend(relay.patience(self.clock()))
+            return None
 
         async def held(wait: Awaitable[object]) -> None:
+            nonlocal theirs
             bound.extend(inf)  # how slowly a client reads is no fault of the stream's
             await wait
+            theirs = False
             bound.extend(relay.patience(self.clock()))
 
         try:
             with bound(relay.patience(started)):
                 outcome = Outcome(reply_of(await pouring(take)), None, started)
         except (Exception, asyncio.CancelledError) as error:
-            if is_given_up(error):
+            if theirs or is_given_up(error):
                 raise
             outcome = Outcome(None, failure_of(error), started, self.clock())
         return await self._ended(relay.handle, outcome)
