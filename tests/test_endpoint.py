@@ -84,6 +84,7 @@ PATHS = [
     ("POST", "/", 404, "openai"),
     ("GET", "/chat/completions", 405, "openai"),
     ("PUT", "/v1/responses", 405, "openai"),
+    ("GET", "/v1/responses/input_tokens", 405, "openai"),
 ]
 
 

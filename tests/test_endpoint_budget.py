@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastcascade import Budget, Cascade, Price, Reply, Tier, Usage
 from fastcascade.testing import ScriptedBackend
-from fastcascade.wire.endpoint import Caller, Endpoint, Response
+from fastcascade.wire.endpoint import Caller, Done, Endpoint, Response
 from fastcascade.wire.endpoint_budget import lower
 
 BODY = json.dumps({"model": "m", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}).encode()
@@ -45,6 +45,24 @@ def test_money_that_does_not_suffice_is_told_as_such() -> None:
     response, _ = asked(cascade_of(Budget()), Caller(fields={"budget": Budget(None, 1e-9)}))
     assert response.status == 402 and b"money" in (response.body or b"")
     assert ("x-should-retry", "false") not in response.headers  # SDKs do not repeat a 402 by themselves
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_money_that_does_not_suffice_is_no_apology(path: str, stream: bool) -> None:
+    """An answer made beforehand, which says to come back in a moment, is not given where the money is spent."""
+    backend = ScriptedBackend(Reply("Hello", usage=Usage(1, 1)), name="m", price=Price(input=1.0, output=5.0))
+    cascade = Cascade(Tier(backend))
+    assert asyncio.run(cascade.run("Hi", budget=Budget(None, 1e-9))).via == "static"  # in process it is
+    told: list[Done] = []
+    body = json.dumps({**json.loads(BODY), "input": "Hi", "stream": stream}).encode()
+    caller = Caller(fields={"budget": Budget(None, 1e-9)})
+    response = asyncio.run(Endpoint(cascade, on_done=told.append).handle("POST", path, {}, body, caller))
+    assert response.status == 402 and response.body is not None
+    said = json.loads(response.body)["error"]
+    assert "money" in said["message"] and "in a moment" not in said["message"]
+    assert said["type"] == ("billing_error" if path == "/v1/messages" else "insufficient_quota")
+    assert [(each.status, each.failure) for each in told] == [(402, "no answer")] and not backend.seen
 
 
 BOUND = st.none() | st.floats(0.001, 1e6)

@@ -1,16 +1,19 @@
 """Who may read metrics: on this machine anyone, beyond it those with their key or with a key that is an admin's."""
 
 import asyncio
+import re
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fastcascade import Cascade, ConfigError, Tier, config
+from fastcascade import Cascade, ConfigError, Tier, config, gateway
 from fastcascade.backends import Function
 from fastcascade.gateway.beside import Beside
-from gateways import serving
+from fastcascade.gateway.key_store import KeyFile
+from gateways import PATIENCE, client_of, running, serving
 
 ONE = '[[tiers]]\nname = "small"\nbackend = { kind = "rules", faq = { hi = "one" } }\n[gateway]\n'
 BEARER = {"authorization": "Bearer sesame"}
@@ -55,8 +58,8 @@ def test_metrics_are_for_whom_they_are(told: dict[str, Any], headers: dict[str, 
 
     async def main() -> None:
         async with serving(Cascade(Tier(Function(lambda _request: "one"), name="small")), **told) as there:
-            gateway = there.gateway
-            gateway._own = Beside(gateway.settings, {}, gateway._board, gateway._write, admin=admin)  # noqa: SLF001
+            served = there.gateway
+            served._own = Beside(served.settings, {}, served._board, served._write, admin=admin)  # noqa: SLF001
             said = await there.client().get("/metrics", **headers)
             assert said.status == wanted
             assert ("www-authenticate" in said.headers) is (wanted == 401)
@@ -64,6 +67,32 @@ def test_metrics_are_for_whom_they_are(told: dict[str, Any], headers: dict[str, 
                 assert (await there.client().get(path)).status != 401
 
     run(main)
+
+
+def test_an_admins_key_reads_metrics_where_others_can_reach_them(tmp_path: Path) -> None:
+    """Served in public with keys: one that is an admin's opens /metrics until it is revoked, and no other does."""
+    keys = KeyFile(tmp_path / "keys.json")
+    (_, plain), (admin_key, secret) = keys.create("plain"), keys.create("ops", admin=True)
+    file = written(tmp_path, f"host = '{PUBLIC}'\nport = 0\nkeys = 'keys.json'\naccount = 'sqlite:used.db'")
+
+    async def status(port: int, headers: Mapping[str, str]) -> int:
+        async with client_of(port) as client:
+            return (await client.get("/metrics", **headers)).status
+
+    async def refused(port: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await status(port, {"x-api-key": secret}) == 200:
+                pass
+
+    with running(str(file)) as (process, port):
+        bearer = {"authorization": f"Bearer {secret}"}
+        for headers, wanted in (({}, 401), ({"x-api-key": plain}, 401), ({"x-api-key": secret}, 200), (bearer, 200)):
+            assert asyncio.run(status(port, headers)) == wanted
+        keys.revoke(admin_key.id)
+        asyncio.run(refused(port))
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.errors
+        assert not any(each in "".join(process.errors) for each in (plain, secret))
 
 
 def written(folder: Path, text: str) -> Path:
@@ -86,3 +115,10 @@ def test_a_file_says_it(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             config.load_settings(written(tmp_path, text))
         assert said in str(caught.value)
+
+
+def test_the_package_names_its_files() -> None:
+    """Who looks for where something is done finds each file, and none that is gone, in the package's first words."""
+    named = re.findall(r"\w+\.py", gateway.__doc__ or "")
+    there = {each.name for each in Path(gateway.__file__).parent.glob("*.py")} - {"__init__.py"}
+    assert len(named) == len(set(named)) and set(named) == there

@@ -92,6 +92,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "any": {},
     "poor": {"budget_day": 0.04},
     "claude": {"models": ["claude-h*"]},
+    "exact": {"models": ["claude-haiku-9", "opus", "none-such"]},
     "bound": {"fields": {"max_tier": "small"}},
     "acme": {"fields": {"customer": "acme", "user": "u"}},
 }
@@ -224,6 +225,9 @@ def test_sdks_find_what_they_look_for(there: There, server: WireServer) -> None:
             server.reply(200, WHOLE[CHAT])
             said = await others.chat.completions.create(model="gpt-5", messages=asked["messages"])
             assert said.choices[0].message.content == "Hi"
+            server.reply(200, {"object": "response.input_tokens", "input_tokens": 78})
+            size = await others.responses.input_tokens.count(model="gpt-5", input="hi")
+            assert size.input_tokens == 78 and server.seen[-1].path == "/v1/responses/input_tokens"
         assert all(secret not in repr(each) for each in server.seen)
 
     go(there, main)
@@ -306,12 +310,31 @@ def test_models_are_listed(there: There) -> None:
     async def main(client: Client) -> None:
         mine, theirs = ({"x-api-key": there.secrets[name]} for name in ("any", "claude"))
         listed = (await client.ask("GET", "/v1/models", b"", mine)).json()["data"]
-        assert {"claude-*", "opus", "gpt-5", "small-talk", "cascade"} <= {each["id"] for each in listed}
+        assert {"opus", "gpt-5", "small-talk", "cascade"} <= {each["id"] for each in listed}
+        assert not any("*" in each["id"] for each in listed)
+        exact = {"x-api-key": there.secrets["exact"]}
+        listed = (await client.ask("GET", "/v1/models", b"", exact)).json()["data"]
+        assert [each["id"] for each in listed] == ["opus", "claude-haiku-9"]
         listed = (await client.ask("GET", "/v1/models", b"", theirs)).json()["data"]
         assert [each["id"] for each in listed] == []
         said = await client.ask("GET", "/v1/models/claude-haiku-9", b"", theirs)
         assert said.json()["id"] == "claude-haiku-9"
         assert (await client.ask("GET", "/v1/models/opus", b"", theirs)).status == 404
+
+    go(there, main)
+
+
+def test_a_star_is_no_model(there: There, server: WireServer) -> None:
+    """Asked for as a model, a star is a 404 that says to name one, and goes to no provider."""
+
+    async def main(client: Client) -> None:
+        for name in ("any", "claude"):
+            key = {"x-api-key": there.secrets[name]}
+            star = "claude-*" if name == "any" else "claude-h*"
+            told = [await client.ask("POST", path, asking(star), key) for path in (MESSAGES, COUNT, CHAT)]
+            for said in (*told, await client.ask("GET", f"/v1/models/{star}", b"", key)):
+                assert said.status == 404 and "name one of them" in said.json()["error"]["message"]
+        assert server.seen == []
 
     go(there, main)
 

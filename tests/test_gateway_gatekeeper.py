@@ -127,6 +127,7 @@ def test_a_refusal_speaks_the_format(tmp_path: Path, path: str) -> None:
     error = json.loads(got.body or b"")
     if path == "/v1/messages":
         assert (error["type"], error["error"]["type"]) == ("error", "authentication_error")
+        assert error["request_id"] == dict(got.headers)["request-id"] == dict(got.headers)["x-request-id"]
     else:
         assert error["error"]["code"] == "invalid_api_key"
 
@@ -226,6 +227,7 @@ def test_a_budget_ends_and_begins_anew(tmp_path: Path, heard: list[Notice]) -> N
     assert abs(int(said["retry-after"]) - (86_400 - NOW % 86_400)) <= 1
     entered(gate.enter(bearer(secret), "/v1/models", 0))
     entered(gate.enter(bearer(secret), "/v1/messages/count_tokens", 10))
+    entered(gate.enter(bearer(secret), "/v1/responses/input_tokens", 10))
     clock.at += 86_400 - NOW % 86_400
     gate.meter.exchange()
     gate.leave(entered(gate.enter(bearer(secret), PATH, 10)), None)

@@ -18,7 +18,7 @@ from fastcascade.errors import ConfigError, StoreError
 from fastcascade.gateway.account import Account, Read, Used, account_of, nanos, periods_at
 from fastcascade.gateway.account_redis import RedisAccount
 from fastcascade.gateway.account_sqlite import SQLiteAccount
-from fastcascade.gateway.keys import KeyRecord
+from fastcascade.gateway.keys import KeyRecord, new_key
 from fastcascade.gateway.meter import STALE, Held, Meter
 from fastcascade.gateway.rates import Denied, Rate
 from fastcascade.notices import Notice
@@ -380,6 +380,18 @@ def test_an_unknown_cost_counts_as_estimated(tmp_path: Path, heard: list[Notice]
     meter.exchange()
     assert meter.spent("soft")[0] == Used(nanos(0.7), 3, 0, 2)
     assert [each.kind for each in heard] == ["budget", "budget"]
+    meter.close()
+
+
+def test_an_unknown_cost_is_no_news_where_nothing_is_bounded(tmp_path: Path, heard: list[Notice]) -> None:
+    """Of a key without a budget it is counted, and nobody is told to see to the prices."""
+    meter = Meter(SQLiteAccount(tmp_path / "used.db"), now=lambda: NOW)
+    meter.exchange()
+    free, _ = new_key("free", NOW)
+    meter.leave(free, None, None)
+    meter.exchange()
+    used = meter.spent(free.id)[0]
+    assert (used.requests, used.unknown) == (1, 1) and not heard
     meter.close()
 
 

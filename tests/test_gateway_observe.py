@@ -125,6 +125,8 @@ def test_what_the_cascade_would_do_is_noted(tmp_path: Path, score: float, would:
         assert line["would"]["tries"][0]["score"] == pytest.approx(score)
         assert line["same_text"] is (True if would == "small" else None)
         assert line["saved_usd"] == pytest.approx(saved) == endpoint.saved
+        for usd in (line["saved_usd"], line["spent_usd"], line["would"]["usd"], line["answered"]["usd"]):
+            assert usd == round(usd, 9)
         assert line["spent_usd"] == pytest.approx(0.002) == endpoint.purse.spent
         assert endpoint.counts["looked"] == sum(endpoint.counts.values()) == 1
 

@@ -261,6 +261,25 @@ def test_what_is_translated_is_observed_too(tmp_path: Path, server: WireServer) 
     run(main)
 
 
+@pytest.mark.parametrize("theirs", ["", "req_of_theirs"])
+@pytest.mark.parametrize("given", ["", "mine-1"])
+def test_a_request_has_one_id(tmp_path: Path, server: WireServer, given: str, theirs: str) -> None:
+    """By what a client is told, its request is found in the log; the provider hears of an id only from the client."""
+
+    async def main() -> None:
+        endpoint = observing(tmp_path, ladder(Says("small", "a"), Says("large", "b")), passing(server, []))
+        server.reply(200, WHOLE["anthropic"], {"x-request-id": theirs} if theirs else {})
+        headers = {"x-request-id": given} if given else {}
+        response = await endpoint.handle("POST", PATHS["anthropic"], headers, asking("anthropic"))
+        await read(endpoint, response)
+        [line] = lines(tmp_path)
+        assert line["id"] == dict(response.headers)["x-request-id"] == (theirs or given or line["id"])
+        assert server.seen[0].headers.get("x-request-id", "") == given
+        await endpoint.aclose()
+
+    run(main)
+
+
 def test_tokens_are_counted_by_the_provider(tmp_path: Path, server: WireServer) -> None:
     """To count tokens is no question to a model: it is passed on, and not looked at."""
 

@@ -166,6 +166,19 @@ def test_bytes_go_through(server: WireServer, told: list[Done], words: str, stre
     assert (done.asked.request.customer, done.asked.request.id) == ("acme", "req-7")
 
 
+@pytest.mark.parametrize("headers", [{}, {"request-id": "theirs"}, {"x-request-id": "theirs"}])
+@pytest.mark.parametrize("words", PATHS)
+def test_an_answer_has_the_ids_that_sdks_look_for(
+    server: WireServer, told: list[Done], words: str, headers: dict[str, str]
+) -> None:
+    """Those that the provider has given, and the request's own where it has given none."""
+    server.reply(body=WHOLE[words], headers=headers)
+    response, _ = asked(made(server, words, told), words, body_of())
+    ours = {name: "req-7" for name in ("request-id", "x-request-id") if words == "anthropic" or name[0] == "x"}
+    assert {name: value for name, value in response.headers if name.endswith("request-id")} == ours | headers
+    assert len(response.headers) == len(dict(response.headers))
+
+
 def test_the_body_is_not_changed_by_a_byte(server: WireServer, told: list[Done]) -> None:
     """Not even what a parser would write otherwise: it is sent as it came."""
     raw = b'{"model":"m","z":1e2,   "a":"\\u00e9\\/"}  \n'

@@ -292,6 +292,8 @@ def test_counts_and_models(side: Side) -> None:
     with claude(side) as client, gpt(side) as other:
         counted = client.messages.count_tokens(model=CLAUDE, messages=[{"role": "user", "content": "a few words here"}])
         assert counted.input_tokens > 1
+        if side.is_gateway:
+            assert other.responses.input_tokens.count(model=GPT, input="a few words here").input_tokens > 1
         listed = {each.id for each in client.models.list()}
         assert {CLAUDE, GPT} <= listed == {each.id for each in other.models.list()}
         assert {client.models.retrieve(CLAUDE).id, other.models.retrieve(GPT).id} <= listed

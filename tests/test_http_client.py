@@ -337,6 +337,10 @@ def test_count_and_models() -> None:
     assert client.models.retrieve("chat").id == "chat"
     other = plain_gpt(Endpoint({"chat": cascade}))
     assert [each.id for each in other.models.list()] == ["chat", "chat/small"]
+    counted = other.responses.input_tokens.count(model="chat", input="x" * 400, instructions="y" * 40)
+    assert (counted.object, counted.input_tokens) == ("response.input_tokens", 110)
+    with pytest.raises(openai.BadRequestError, match="conversation cannot be followed"):
+        other.responses.input_tokens.count(model="chat", input="Hi", conversation="conv_1")
     with pytest.raises(openai.NotFoundError):
         other.models.retrieve("none")
     assert not backend.seen

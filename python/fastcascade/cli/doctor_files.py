@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from fastcascade import config
 from fastcascade.cli import doctor_network as network
 from fastcascade.cli.doctor_patient import Finding, Patient, Status
+from fastcascade.cli.keys_fit import misfits
 from fastcascade.errors import ConfigError
 from fastcascade.gateway import tls
 from fastcascade.gateway.account import beside
 from fastcascade.gateway.key_store import KeyFile
+from fastcascade.gateway.keys import KeyRecord
 
 __all__ = ["account", "certificate", "keys", "log", "reviews"]
 
@@ -18,14 +21,14 @@ SOON: Final = 21
 
 
 def keys(patient: Patient) -> Iterator[Finding]:
-    """The file of keys: there, its owner's alone, with a key that works."""
+    """The file of keys: there, its owner's alone, with a key that works; and what each names is there."""
     file = patient.settings.keys if patient.settings is not None else None
     if file is None:
         return
     try:
         mode = file.stat().st_mode
         now = patient.now().timestamp()
-        working = sum(not each.ended(now) for each in KeyFile(file).read())
+        working = [each for each in KeyFile(file).read() if not each.ended(now)]
     except OSError as error:
         said = f"{file} cannot be read: {error.strerror or type(error).__name__}"
         yield Finding("keys", "fail", said, "fastcascade keys create makes it")
@@ -35,9 +38,19 @@ def keys(patient: Patient) -> Iterator[Finding]:
         if mode & 0o077:
             yield Finding("keys", "warn", f"{file} may be read or written by others", f"chmod 600 {file}")
         if working:
-            yield Finding("keys", "ok", f"{working} key(s) that work in {file}")
+            yield Finding("keys", "ok", f"{len(working)} key(s) that work in {file}")
+            yield from _unfit(patient.whole, working)
         else:
             yield Finding("keys", "warn", f"none in {file} works: nobody can come in", "fastcascade keys create")
+
+
+def _unfit(whole: config.File | None, working: list[KeyRecord]) -> Iterator[Finding]:
+    """What keys name that is not in the file: whoever has such a key is refused, and cannot mend it."""
+    for record in working:
+        for each in misfits(record, whole) if whole is not None else ():
+            status: Status = "fail" if each.grave else "warn"
+            todo = "mend it in the file of keys, or make another with fastcascade keys create --config"
+            yield Finding("keys", status, f"key {record.id} ({record.name}): {each.said}", todo)
 
 
 def account(patient: Patient) -> Iterator[Finding]:

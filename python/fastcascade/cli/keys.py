@@ -21,8 +21,8 @@ __all__ = ["SUMMARY", "add_arguments", "execute"]
 SUMMARY = "create, list and revoke the keys of a gateway's callers"
 EPILOG = """\
 The keys are in the file that --keys names, or [gateway] keys in the file that --config names; without either, in
-keys.json here. Secrets are shown once, by create; the file has only their hashes. A running gateway takes
-changes up within a second.
+keys.json here. With --config, create refuses models and tiers that are not in that file. Secrets are shown once, by
+create; the file of keys has only their hashes. A running gateway takes changes up within a second.
 """
 PLAIN: Final = ("tenant", "limit", "tokens_per_minute", "budget_day", "budget_month", "soft_day", "soft_month")
 LISTS: Final = ("scopes", "models", "routes")
@@ -86,11 +86,13 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _made(args: argparse.Namespace, file: Any, path: Path) -> int:
-    from fastcascade.gateway.keys import expiry_of  # noqa: PLC0415 - as above
+    from fastcascade.gateway.keys import expiry_of, new_key  # noqa: PLC0415 - as above
 
     more = {name: getattr(args, name) for name in (*PLAIN, *LISTS)}
     more["fields"] = {name: getattr(args, name) for name in SETS if getattr(args, name) is not None}
     more["expires"] = expiry_of(args.expires, time.time()) if args.expires else None
+    if args.config is not None and (more["models"] or more["fields"]):
+        _fitting(args.config, new_key(args.name, time.time(), admin=args.admin, **more)[0])
     record, secret = file.create(args.name, admin=args.admin, **more)
     if args.json:
         print(json.dumps({**_shown(record, time.time()), "secret": secret}))
@@ -98,6 +100,23 @@ def _made(args: argparse.Namespace, file: Any, path: Path) -> int:
     print(secret)
     print(f"key {record.name} ({record.id}) is in {path}; its secret is shown this once", file=sys.stderr)
     return 0
+
+
+def _fitting(path: Path, record: "KeyRecord") -> None:
+    """Refuse a key that names a model or a tier which the cascade's file has not: each of its requests would fail."""
+    from fastcascade import config  # noqa: PLC0415 - as above
+    from fastcascade.cli.keys_fit import misfits  # noqa: PLC0415 - as above
+
+    try:
+        whole = config.load_all(path)
+    except ConfigError as error:  # secrets, maybe, that are known only where the gateway runs
+        first = str(error).partition("\n")[0]
+        print(f"its models and tiers are not checked, for {first}; fastcascade doctor does that", file=sys.stderr)
+        return
+    for each in misfits(record, whole):
+        if each.grave:
+            raise ConfigError(f"{path}: {each.said}")
+        print(each.said, file=sys.stderr)
 
 
 def _listed(args: argparse.Namespace, records: "list[KeyRecord]", path: Path, account: str) -> int:

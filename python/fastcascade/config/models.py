@@ -11,7 +11,9 @@ settings of the backend; the model is that of the name unless it is given.
 
 A client that speaks as the backend does has its bytes passed on as they are: Messages by "anthropic", chat completions
 and responses by "openai", either by "direct". What the other kind of client asks is translated, as for a cascade. A
-name with a star is for all that begin so, the longest first, and only for what can be passed on as it is.
+name with a star is for all that begin so, the longest first, and only for what can be passed on as it is. It is no
+model itself: /v1/models does not list it, and who asks for it by that is told to name one. The provider's own list is
+not asked for. A model under a star is listed where it stands beside it by its name, or in the `models` of a key.
 
     "claude-*" = { passthrough = "anthropic", api_key = "env:ANTHROPIC_API_KEY", instead = "chat" }
 

@@ -1,11 +1,40 @@
 """The gateway: a cascade, or several, behind the APIs that clients speak already.
 
-    app.py work.py limits.py replies.py      one request: in, bounded, kept, out; and what ends it early
-    beside.py health.py metrics.py           /healthz, /readyz, /metrics
-    requests_log.py                          the access log
-    settings.py loading.py tls.py            what it is told
-    serve.py staff.py worker.py              the supervisor, its workers, and one of them
-    listening.py silent.py watched.py        the socket; connections nobody uses; files that change
+    app.py                      one request: in, bounded, kept, out
+    work.py limits.py           requests in work, and what ends them early; bodies within bounds, refusals
+    unwelcome.py paced.py       requests of foreign pages; answers no faster than they are taken
+    replies.py                  whole answers that are kept
+    requests_log.py             the access log
+    beside.py health.py         /healthz, /readyz, /metrics
+    metrics.py                  what has been counted
+
+    gatekeeper.py in_use.py     who may come in; keys in use, and each of their requests
+    keys.py key_store.py        a key without its secret; the file of keys
+    rates.py                    how often a key may ask
+    meter.py money.py           budgets of keys; what the next request of one may spend
+    book.py                     what was used, as one process knows it
+    account.py                  what was used, as all share it
+    account_sqlite.py           that in a file
+    account_redis.py            that in Redis
+
+    choosing.py                 which requests are passed on as they are
+    passthrough.py              a provider behind the gateway, as it is
+    passthrough_headers.py      which headers go there, and which come back
+    passthrough_pieces.py       a stream from there
+    passthrough_usage.py        what is read of a body and of an answer
+    passthrough_account.py      what is told of one that was passed on
+
+    observe.py                  the last tier answers, and what the cascade would have done is noted
+    observe_passed.py           what was passed on, as the answer of that tier
+    observe_look.py             asking the others beside it
+    observe_log.py              the log, and the money of a day
+
+    settings.py loading.py      what it is told, and what is built of it
+    tls.py watched.py           certificates; files that change
+    serve.py staff.py           the supervisor, and its workers
+    worker.py                   one of them
+    listening.py                the socket
+    silent.py acked.py          connections on which nothing moves, and what of them the kernel knows
 
 It needs the extra `gateway`, and is loaded by `fastcascade serve` alone.
 """

@@ -16,8 +16,10 @@ from fastcascade.gateway import requests_log
 from fastcascade.gateway.beside import OWN, Beside
 from fastcascade.gateway.limits import METHODS, TooLarge, broken_off, length_of, read, refused
 from fastcascade.gateway.metrics import EVERY, Board, Metrics
+from fastcascade.gateway.paced import Pace, Paced
 from fastcascade.gateway.replies import Replies
 from fastcascade.gateway.settings import Settings
+from fastcascade.gateway.unwelcome import unwelcome
 from fastcascade.gateway.work import Watch, Work, heard
 from fastcascade.wire.endpoint import ANYONE, Response
 from fastcascade.wire.endpoint_stream import Streamed
@@ -34,7 +36,10 @@ ONCE: Final = frozenset(
 )
 """Headers that are no lists: of several the last counts."""
 COUNTED: Final = frozenset(
-    {"/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/v1/models"}
+    {
+        *("/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"),
+        *("/v1/responses", "/v1/responses/input_tokens", "/v1/models"),
+    }
 )
 """Paths that are counted by name; what else clients make up is "other"."""
 
@@ -90,6 +95,7 @@ class Gateway:
         admin = getattr(gate, "is_admin", None)
         self._own = Beside(self.settings, self.cascades, self._board, self._write, admin=admin)
         self._clock = clock
+        self.pace = Pace(self.settings.limits.idle)
         self._published = (-1.0, -1)
         cache = self.settings.cache
         self._replies = Replies(cache, guarded=gate is not None) if cache is not None else None
@@ -137,7 +143,7 @@ class Gateway:
 
     async def _worked(self, scope: Any, proto: Any, path: str) -> None:
         work = Work(proto, path, self._clock())
-        work.peer = scope.client
+        work.peer, work.here = scope.client, scope.server
         self.watch.all.add(work)
         headers = _joined(scope.headers.items())
         response: Response | None = None
@@ -167,6 +173,10 @@ class Gateway:
         path, limits, method = work.path, self.settings.limits, scope.method
         length = length_of(headers, framed=scope.http_version[0] != "1") if method in METHODS else 0
         caller: Caller = ANYONE
+        if "origin" in headers or "content-encoding" in headers:
+            why = unwelcome(headers, guarded=self.gate is not None or self.settings.allow_anyone)
+            if why is not None:
+                return refused(path, headers, *why, close=True), "", ""
         if self.gate is not None:
             entered = self.gate.enter(headers, path, length)
             if isinstance(entered, Response):
@@ -203,13 +213,16 @@ class Gateway:
     async def _streamed(self, work: Work, response: Response, pieces: AsyncIterator[bytes]) -> None:
         try:
             work.stream = work.proto.response_stream(response.status, response.headers)
-            send = work.stream.send_bytes
-            if isinstance(pieces, Streamed):
-                await pieces.pump(send)
-                return
-            async for piece in pieces:
-                if piece:
-                    await send(piece)
+            paced = Paced(self.pace, work, work.stream.send_bytes)
+            try:
+                if isinstance(pieces, Streamed):
+                    await pieces.pump(paced.send)
+                    return
+                async for piece in pieces:
+                    if piece:
+                        await paced.send(piece)
+            finally:
+                paced.end()
         finally:
             close = getattr(pieces, "aclose", None)
             if close is not None:
@@ -224,6 +237,7 @@ class Gateway:
             "late": (504, f"the answer took longer than {self.settings.limits.whole or 0:g} s"),
             "drained": (503, "the server is being shut down; ask again"),
             "gone": (499, "the client has closed the connection"),
+            "unread": (499, f"nothing of the answer was read for {self.settings.limits.idle:g} s"),
         }[work.cut]
         if work.cut != "gone":
             self._told(work, headers, status, message)

@@ -49,7 +49,8 @@ class Named(Models):
     Args:
         models: cascades by name.
         default: that for names that are not known.
-        others: what else there is; a name that ends in a star is for all that begin so.
+        others: what else there is; a name that ends in a star is for all that begin so, and is no model itself: it is
+            neither listed nor passed on. To have models under it listed, name them beside it, or in a key's `models`.
         raws: what passes bytes on as they are, by the names in `others`.
     """
 
@@ -75,6 +76,9 @@ class Named(Models):
         if not _may(caller, name, other, model):
             msg = f"the model {model!r} does not exist, or you may not use it"
             raise WireError(msg, "model", 404)
+        if model.endswith(STAR):
+            msg = f"{model!r} is no model, but stands for those whose names begin so: name one of them"
+            raise WireError(msg, "model", 404)
         if meant := other.cascade or other.instead:
             return Choice(meant, self.cascades[meant], other.tier)
         if other.through is None:
@@ -94,7 +98,7 @@ class Named(Models):
     def raw(self, model: str, wire: "WireName", caller: Caller) -> Passthrough | None:
         """What passes it on as it is, for a client that speaks so, and may."""
         name = self.known(model)
-        raw = self.raws.get(name)
+        raw = self.raws.get(name) if not model.endswith(STAR) else None
         if raw is None or raw.wire != wire or not _may(caller, name, self.others[name], model):
             return None
         return raw
@@ -105,9 +109,15 @@ class Named(Models):
         return other if other is not None and other.instead else None
 
     def names(self, caller: Caller) -> list[str]:
-        """Those of cascades and tiers, then the others; a star stands for itself."""
-        others = (name for name, other in self.others.items() if _may(caller, name, other, name))
-        return [*super().names(caller), *others]
+        """Those of cascades and tiers, then the others, then those under a star that this caller is allowed by name.
+
+        Whoever takes a name from the list asks for it, and no provider knows a model that is called as a star is.
+        Providers are not asked for theirs.
+        """
+        plain = [name for name in self.others if not name.endswith(STAR)]
+        others = [name for name in plain if _may(caller, name, self.others[name], name)]
+        named = sorted(name for name in caller.models or () if STAR not in name and self.known(name).endswith(STAR))
+        return [*super().names(caller), *others, *named]
 
 
 class Choosing(Endpoint):
@@ -187,7 +197,7 @@ class Choosing(Endpoint):
         if place.kind == "model" and names is not None:
             name = names.known(place.name)
             other = names.others.get(name)
-            if other is not None and _may(caller, name, other, place.name):
+            if other is not None and not place.name.endswith(STAR) and _may(caller, name, other, place.name):
                 words = place.words
                 return said(200, described(self.format(words), place.name), heads.ids(words, request_id))
         return super()._beside(place, method, headers, body, caller, request_id)

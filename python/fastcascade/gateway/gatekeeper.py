@@ -39,7 +39,7 @@ __all__ = ["ADMIN", "Entered", "KeyGate", "Patterns", "gatekeeper", "secret_of"]
 ADMIN: Final = ("/admin", "/console")
 """Where the console and admin calls lie: for keys that are `admin`, and for no others."""
 CHALLENGE: Final = 'Bearer realm="gateway"'
-FREE: Final = ("/models", "/count_tokens")
+FREE: Final = ("/models", "/count_tokens", "/input_tokens")
 """Paths that end so, or go on so, ask no model: they cost nothing, and a spent budget does not close them."""
 ASKING: Final = frozenset({"/v1/messages", "/v1/chat/completions", "/v1/responses"})
 """Paths that do, known without a closer look."""

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, cast
 from fastcascade._core import Quota
 from fastcascade.errors import ConfigError
 
-__all__ = ["PREFIX", "KeyRecord", "digest_of", "expiry_of", "new_key", "new_secret", "quota_of", "well_formed"]
+__all__ = ["MONEY", "PREFIX", "KeyRecord", "digest_of", "expiry_of", "new_key", "new_secret", "quota_of", "well_formed"]
 
 PREFIX: Final = "fck_"
 CHECK: Final = 6

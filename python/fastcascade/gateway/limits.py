@@ -59,9 +59,11 @@ def refused(
     from fastcascade.wire.endpoint import Response  # noqa: PLC0415
     from fastcascade.wire.endpoint_fields import id_of  # noqa: PLC0415
 
-    words = words_for(path, headers)
+    words, request_id = words_for(path, headers), id_of(headers)
     body = format_of(words).error(status, message, kind=KINDS.get(status, ""))
-    told = [heads.JSON, *heads.ids(words, id_of(headers))]
+    if words == "anthropic":
+        body.setdefault("request_id", request_id)
+    told = [heads.JSON, *heads.ids(words, request_id)]
     if retry is not None:
         told.append(("retry-after", f"{max(1, round(retry))}"))
     if close:

@@ -27,7 +27,7 @@ from typing import Final, Literal, TypeAlias
 from fastcascade.errors import StoreError
 from fastcascade.gateway.account import NANO, Account, Used, nanos, periods_at
 from fastcascade.gateway.book import Book
-from fastcascade.gateway.keys import KeyRecord
+from fastcascade.gateway.keys import MONEY, KeyRecord
 from fastcascade.gateway.money import SHARE, Held, Money, most_for
 from fastcascade.gateway.rates import Denied
 from fastcascade.notices import notify
@@ -148,7 +148,7 @@ class Meter:
             money.nanos += spent
             money.requests += 1
             money.tokens += tokens
-        if cost is None:
+        if cost is None and _has_budget(record):
             _news(record, "the cost of some requests is not known: they count as was estimated; see to the prices")
         if held is not None and held.nanos and not self._stirred and self._thread is not None:
             with self._wake:
@@ -297,6 +297,10 @@ def _warning(record: KeyRecord, money: Money) -> str:
     for each in said:
         _news(record, f"the soft budget per {each.rpartition(' ')[2]} is passed")
     return "; ".join(said)
+
+
+def _has_budget(record: KeyRecord) -> bool:
+    return any(getattr(record, name) is not None for name in MONEY)
 
 
 def _news(record: KeyRecord, text: str) -> None:

@@ -165,7 +165,7 @@ class Observing(Choosing):
         *,
         within: float | None,
     ) -> Response:
-        if self._names is None or self._names.passing(peeked.model) is None or bare(path) == FREE:
+        if self._names is None or self._names.passing(peeked.model) is None or bare(path) in FREE:
             return await raw.forward(peeked, path, headers, body, caller)
         words, request_id = place_of("POST", path, headers).words, id_of(headers)
         sent: Forwarded | None = None
@@ -182,9 +182,9 @@ class Observing(Choosing):
             headers = {**headers, "x-request-id": request_id}
             return await Endpoint.handle(self, "POST", path, headers, body, caller, within=within)
         began = self._clock()
-        response = await raw.forward(peeked, path, headers, body, caller)
+        response = await raw.forward(peeked, path, headers, body, caller, request_id)
         if sent is not None:
-            self._overhear(response, sent, raw, words, lambda: self._clock() - began)
+            self._overhear(response, _called(sent, response, request_id), raw, words, lambda: self._clock() - began)
         return response
 
     def _overhear(
@@ -214,11 +214,11 @@ class Observing(Choosing):
                 self._looked_at(done.answer, done.asked, done.failure)
 
     def _looked_at(self, answer: Answer | None, asked: Forwarded, failure: str) -> None:
-        became = self._begun(answer, asked, failure)
+        became = self._look_at(answer, asked, failure)
         if became:
             self.counts[became] += 1
 
-    def _begun(self, answer: Answer | None, asked: Forwarded, failure: str) -> str:
+    def _look_at(self, answer: Answer | None, asked: Forwarded, failure: str) -> str:
         """Look at it, or say why not."""
         if answer is None or answer.reply is None or answer.incomplete or failure:
             return "unanswered"
@@ -255,3 +255,11 @@ class Observing(Choosing):
         finally:
             self.counts[became] += 1
             self.purse.settle(held, spent)
+
+
+def _called(asked: Forwarded, response: Response, ours: str) -> Forwarded:
+    """What was asked, by the id that client and access log have: some providers give their own under that name."""
+    theirs = next((value for name, value in response.headers if name == "x-request-id"), ours)
+    if theirs == ours or asked.whole is None:
+        return asked
+    return replace(asked, request=replace(asked.request, id=theirs), whole=replace(asked.whole, id=theirs))

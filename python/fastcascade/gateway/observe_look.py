@@ -63,22 +63,22 @@ class Seen:
             "route": answered.request.route or answered.request.task,
             "answered": {
                 "tier": self.tier,
-                "usd": answered.cost_usd,
+                "usd": _usd(answered.cost_usd),
                 "seconds": answered.latency,
                 "estimated": any(call.estimated for call in answered.calls),
             },
             "would": {
                 "tier": would.tier,
                 "score": would.confidence,
-                "usd": would.cost_usd,
+                "usd": _usd(would.cost_usd),
                 "seconds": would.latency,
                 "degraded": would.degraded,
                 "escalated": any(each.verdict != "accept" for each in would.attempts),
                 "tries": [{"tier": each.tier, "verdict": each.verdict, "score": each.score} for each in would.attempts],
             },
-            "saved_usd": self.saved,
+            "saved_usd": _usd(self.saved),
             "same_text": self.same,
-            "spent_usd": self.spent,
+            "spent_usd": _usd(self.spent),
         }
         if texts:
             held = self.recording
@@ -156,6 +156,11 @@ def _bare(tier: Tier) -> Tier:
     bare = copy.copy(tier)
     bare.gate, bare.accept = None, 0.0
     return bare
+
+
+def _usd(dollars: float | None) -> float | None:
+    """To the billionth, as elsewhere: a sum of floats has more digits than anyone has paid."""
+    return None if dollars is None else round(dollars, 9)
 
 
 def _plain(text: str) -> str:

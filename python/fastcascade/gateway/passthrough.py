@@ -27,6 +27,7 @@ from fastcascade.gateway.passthrough_headers import back, onward, proofs, query
 from fastcascade.gateway.passthrough_pieces import Pieces, without
 from fastcascade.gateway.passthrough_usage import Peeked, Reading, once, peek
 from fastcascade.wire.endpoint_fields import MARK, id_of
+from fastcascade.wire.endpoint_headers import ids
 from fastcascade.wire.endpoint_models import ANYONE, Caller
 from fastcascade.wire.endpoint_paths import Words, format_of
 from fastcascade.wire.endpoint_refusal import Refusal, refusal_of
@@ -40,10 +41,10 @@ __all__ = ["PATHS", "Passthrough", "bare"]
 
 PATHS: Final[Mapping[WireName, Mapping[str, Words]]] = {
     "anthropic": {"/messages": "anthropic", "/messages/count_tokens": "anthropic"},
-    "openai": {"/chat/completions": "chat", "/responses": "responses"},
+    "openai": {"/chat/completions": "chat", "/responses": "responses", "/responses/input_tokens": "responses"},
 }
 """What is passed on, without `/v1`; what is paid for is all but the counting of tokens."""
-FREE: Final = "/messages/count_tokens"
+FREE: Final = frozenset({"/messages/count_tokens", "/responses/input_tokens"})
 LONGEST: Final = 1_000
 """Characters of its name that are told in a header."""
 OURS: Final = frozenset({401, 402, 403, 407})
@@ -147,17 +148,26 @@ class Passthrough:
             self._check(peeked, caller)
         except FastcascadeError as error:
             return refused(format_of(words), words, refusal_of(error, request_id), request_id)
-        return await self.forward(peeked, path, headers, body, caller)
+        return await self.forward(peeked, path, headers, body, caller, request_id)
 
     async def forward(
-        self, peeked: Peeked, path: str, headers: Mapping[str, str], body: bytes, caller: Caller
+        self,
+        peeked: Peeked,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller,
+        request_id: str = "",
     ) -> Response:
-        """Pass on a request to one of its own paths, where it is known that this caller may ask for this model."""
-        request_id, at = id_of(headers), bare(path)
+        """Pass on a request to one of its own paths, where it is known that this caller may ask for this model.
+
+        `request_id` is what whoever asks calls it, where that is no header's: headers go on to the provider.
+        """
+        request_id, at = request_id or id_of(headers), bare(path)
         words = self._paths[at]
         try:
             once(body)
-            record = self._account.open(peeked, headers, caller, request_id, free=at == FREE)
+            record = self._account.open(peeked, headers, caller, request_id, free=at in FREE)
             message = self._message(at, query(path.partition("?")[2]), headers, body)
         except FastcascadeError as error:
             return refused(format_of(words), words, refusal_of(error, request_id), request_id)
@@ -208,8 +218,8 @@ class Passthrough:
         status, style = exchange.status, format_of(words)
         told = back(exchange.headers, self._secrets)
         told.append((f"{MARK}tier", quote(self.name[:LONGEST], safe=VISIBLE)))
-        if not any(name == "x-request-id" for name, _ in told):
-            told.append(("x-request-id", request_id))
+        given = {name for name, _ in told}
+        told += [each for each in ids(words, request_id) if each[0] not in given]
         if 200 <= status < 300 and exchange.header("content-type").startswith("text/event-stream"):
             return Response(status, told, pieces=Pieces(exchange, record, Reading(words), style, self._hidden))
         try:

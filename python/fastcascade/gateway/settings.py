@@ -28,7 +28,8 @@ class Limits:
         requests: requests in work at once, each stream among them; more are answered with 503.
         connections: connections at once; more wait to be accepted. Health checks need some beyond `requests`.
         reading: seconds in which a body is to arrive, else 408.
-        idle: seconds in which a connection is to send the head of its next request, else it is closed.
+        idle: seconds in which a connection is to send the head of its next request, and to take some of its answer,
+            else it is closed.
         whole: seconds for a request from its first byte to its last, a stream too; None is no bound.
         retry: seconds that those who are turned away are told to wait.
     """

@@ -15,8 +15,9 @@ __all__ = ["BEAT", "Cut", "Watch", "Work", "heard"]
 BEAT: Final = 0.1
 """Seconds between two looks at what is in work. A request that is done sooner costs no timer and no watcher."""
 
-Cut: TypeAlias = Literal["", "slow", "late", "gone", "drained"]
-"""Why a request was ended: its body did not come; it took too long; its client went away; the worker ends."""
+Cut: TypeAlias = Literal["", "slow", "late", "gone", "unread", "drained"]
+"""Why a request was ended: its body did not come; it took too long; its client went away, or takes nothing of the
+answer; the worker ends."""
 
 _current: ContextVar["Work | None"] = ContextVar("fastcascade_gateway_work", default=None)
 
@@ -24,13 +25,27 @@ _current: ContextVar["Work | None"] = ContextVar("fastcascade_gateway_work", def
 class Work:
     """One request in work."""
 
-    __slots__ = ("began", "caller", "cut", "done", "path", "peer", "proto", "reading", "stream", "task", "watcher")
+    __slots__ = (
+        "began",
+        "caller",
+        "cut",
+        "done",
+        "here",
+        "path",
+        "peer",
+        "proto",
+        "reading",
+        "stream",
+        "task",
+        "watcher",
+    )
 
     def __init__(self, proto: Any, path: str, began: float) -> None:
         """Begin, in the task that does it."""
         self.proto = proto
         self.path = path
         self.peer = ""  # its client's address
+        self.here = ""  # where that has connected
         self.began = began
         self.task = asyncio.current_task()
         self.reading = False
