@@ -43,7 +43,9 @@ class Tally:
         if said.headers.get("x-cascade-degraded") == "a better tier failed":
             self.poor[said.headers["x-cascade-tier"]] += 1
         if via != "cache" and asked.label.count("/") > 1 and asked.path != "/v1/models":
-            self.reached[case.key] += said.status == 200 or said.status >= 500
+            came = said.status == 200 or said.status >= 500
+            # A key's budget is refused at the gate, or by a cascade whose tiers are all too dear for what is left.
+            self.reached[case.key] += came or (said.status == 402 and "x-cascade-degraded" in said.headers)
 
 
 @dataclass(slots=True)

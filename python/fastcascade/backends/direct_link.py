@@ -77,6 +77,7 @@ class Link(asyncio.Protocol):
         """It has ended; what had come can still be read."""
         del exc  # however it ended, what matters is what was missing
         self.lost = True
+        self._transport = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -127,12 +128,14 @@ class Link(asyncio.Protocol):
             try:
                 more = await self._more()
             finally:
-                self._sink = None
-            if self._stopped:
-                self._stopped = False
-                error, self._error = self._error, None
-                if error is not None:
-                    raise error
+                stopped, self._stopped, self._sink = self._stopped, False, None
+                error, self._error = self._error, None  # also of one who has been cancelled: it holds what is over
+            if stopped:
+                try:
+                    if error is not None:
+                        raise error
+                finally:
+                    del error
                 return self.done
             if not more and self.lost:
                 self._cut()

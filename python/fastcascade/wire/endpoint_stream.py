@@ -117,8 +117,12 @@ class Streamed:
         while not self._over:
             if not await self._woken():
                 await send(self._encoder.ping())
-        if self._trouble is not None:
-            raise self._trouble
+        error, self._trouble = self._trouble, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # as in `begin`
         while self._due:
             await send(self._taken())
 
@@ -267,7 +271,7 @@ class Streamed:
 
     def _troubled(self, error: Exception) -> asyncio.CancelledError:
         """What ends the reading. The task is cancelled, lest this be taken for a fault of the tier's."""
-        self._trouble = error
+        self._trouble = error.with_traceback(None)  # which has whoever keeps this
         if self._task is not None:
             self._task.cancel()
         return asyncio.CancelledError()
