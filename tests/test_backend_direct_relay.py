@@ -1,8 +1,9 @@
 """A stream of `Direct`'s that is poured on: what takes its pieces may be slow, fail, or go away."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from fastcascade import Budget, Cascade, Delta, Reply, Request, Tier
 from fastcascade.errors import BackendError
+from fastcascade.wire.endpoint import Endpoint
+from fastcascade.wire.endpoint_stream import Streamed
 from wire import anthropic as claude
 
 pytest.importorskip("msgspec")
@@ -31,8 +34,10 @@ def chunked(data: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def drip(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> AsyncIterator[tuple[Direct, asyncio.Event]]:
-    """A model whose bytes come piece by piece, and what tells that its client has gone."""
+async def drip(
+    pieces: list[bytes], end: bytes = b"0\r\n\r\n", *, until: asyncio.Event | None = None
+) -> AsyncIterator[tuple[Direct, asyncio.Event]]:
+    """A model whose bytes come piece by piece, and what tells that its client has gone. "two" may have to wait."""
     gone, writers = asyncio.Event(), []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,6 +47,8 @@ async def drip(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> AsyncIterator[
             while asked:  # what is asked comes in one read, since it is short
                 asked = await reader.read(10_000)
                 for piece in [HEAD, *pieces, end.removeprefix(b"wait")] if asked else ():
+                    if until is not None and b"two" in piece:
+                        await until.wait()
                     writer.write(piece)
                     await asyncio.sleep(0)
                 if not end:
@@ -196,6 +203,49 @@ def test_an_error_of_whoever_is_told_is_no_failure_of_the_model(error: BaseExcep
             with pytest.raises(type(error)):
                 await streamed(model, tell)
             await asyncio.wait_for(gone.wait(), 10)
+
+    asyncio.run(go())
+
+
+def test_a_client_that_leaves_leaves_nothing_behind() -> None:
+    """Where sending fails while bytes come, all of the request is let go, and waits for no collector."""
+    asked = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+
+    sending = asyncio.Event()
+
+    def send(data: bytes) -> Awaitable[object]:
+        if b"two" in data:
+            raise ConnectionResetError
+        sending.set()
+        return asyncio.sleep(0)
+
+    async def left(endpoint: Endpoint) -> None:
+        sending.clear()
+        answered = await endpoint.handle("POST", "/v1/messages", {}, json.dumps(asked).encode())
+        assert isinstance(answered.pieces, Streamed)
+        with pytest.raises(ConnectionResetError):
+            await answered.pieces.pump(send)
+        await answered.pieces.aclose()
+
+    def requests() -> int:
+        return sum(type(each) is Request for each in gc.get_objects())
+
+    async def go() -> None:
+        lines = [chunked(each) for each in EVENTS.splitlines(keepends=True)]
+        async with drip(lines, b"wait", until=sending) as (model, _):
+            endpoint = Endpoint(Cascade(Tier(model)))
+            await left(endpoint)
+            await asyncio.sleep(0.01)
+            gc.collect()
+            before = requests()
+            gc.disable()
+            try:
+                for _ in range(5):
+                    await left(endpoint)
+                await asyncio.sleep(0.01)
+                assert requests() <= before
+            finally:
+                gc.enable()
 
     asyncio.run(go())
 
