@@ -5,8 +5,9 @@ error into a value, so that the flow decides what an error means.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from math import inf
+from types import coroutine
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from fastcascade import background
@@ -155,10 +156,11 @@ class Driver(Performer):
             bound.extend(relay.patience(self.clock()))
             return None
 
-        async def held(wait: Awaitable[object]) -> None:
+        @coroutine  # one that is never waited for, since its stream was given up, is no mistake
+        def held(wait: Awaitable[object]) -> Generator[Any, Any, None]:
             nonlocal theirs
             bound.extend(inf)  # how slowly a client reads is no fault of the stream's
-            await wait
+            yield from wait.__await__()
             theirs = False
             bound.extend(relay.patience(self.clock()))
 

@@ -18,7 +18,7 @@ from fastcascade.messages import Delta, Reply, Request
 
 if TYPE_CHECKING:
     from fastcascade.backends.direct import Direct
-    from fastcascade.backends.direct_wire import Flow, Said
+    from fastcascade.backends.direct_wire import Flow
 
 __all__ = ["Stream"]
 
@@ -40,7 +40,6 @@ class Stream:
         """Ask nothing yet."""
         self._direct, self._request = direct, request
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._said: Said | None = None
         self._exchange: Exchange | None = None
         self._flow: Flow | None = None
         self._ready: deque[Delta] = deque()
@@ -109,7 +108,7 @@ class Stream:
     async def _begin(self) -> None:
         direct = self._direct
         self._loop = asyncio.get_running_loop()
-        self._said = said = direct.wire.asks(self._request, stream=True)
+        said = direct.wire.asks(self._request, stream=True)
         self._exchange = exchange = await direct.sent(said)
         self._request_id = direct.wire.request_id(exchange)
         if 200 <= exchange.status < 300:

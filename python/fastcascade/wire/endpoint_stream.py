@@ -7,7 +7,8 @@ go; it waits where the client reads slowly. Closing, or a client that goes away,
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Self
+from types import coroutine
+from typing import Any, Final, Self
 
 from fastcascade.answers import Answer
 from fastcascade.asking import is_cancelled
@@ -260,11 +261,14 @@ class Streamed:
             return None
         except Exception as error:  # noqa: BLE001 - the client has gone, which is told where it is served
             raise self._troubled(error) from None
-        return self._going_on(_Begun(first, way))
+        return self._going_on(first, way)
 
-    async def _going_on(self, sending: "_Begun") -> None:
+    @coroutine  # one that is never waited for, since its stream was given up, is no mistake
+    def _going_on(self, first: object, way: Iterator[object]) -> Generator[Any, Any, None]:
+        """Wait for something that was begun, and has come as far as where it waits for the first time."""
         try:
-            await sending
+            yield first
+            yield from way
         except Exception as error:  # noqa: BLE001 - as above
             raise self._troubled(error) from None
         self._last = self._loop.time()
@@ -299,21 +303,6 @@ class Streamed:
     def _tell(self, answer: Answer | None, status: int, failure: str) -> None:
         told, self._told = self._told, _nobody
         told(answer, status, failure)
-
-
-class _Begun:
-    """Something to be waited for that was begun, and has come as far as where it waits for the first time."""
-
-    __slots__ = ("first", "way")
-
-    def __init__(self, first: object, way: Iterator[object]) -> None:
-        """Keep what it waits for, and how it goes on."""
-        self.first, self.way = first, way
-
-    def __await__(self) -> Generator[object, None, None]:
-        """Wait for it, as if it began here."""
-        yield self.first
-        yield from self.way
 
 
 def _nobody(_answer: Answer | None, _status: int, _failure: str, /) -> None:
