@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,18 +49,25 @@ class RedisServer:
 
     def start(self) -> None:
         """Begin, and come back once it takes commands and has read what it kept."""
+        port = "--tls-port" if "--tls-cert-file" in self.settings else "--port"
+        place = ("--port", "0", port, str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder))
+        self.run([*place, *self.settings], b"Ready to accept connections")
+
+    @property
+    def running(self) -> bool:
+        """Whether it was begun and not ended."""
+        return self._process is not None
+
+    def run(self, words: Sequence[str], ready: bytes) -> None:
+        """Begin with these arguments, and come back once it has said that it is ready."""
         found = binary()
         assert found is not None
-        self._process = subprocess.Popen(
-            [found, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *self.settings],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        self._process = subprocess.Popen([found, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self._process.stdout is not None
         told = []
         for line in self._process.stdout:
             told.append(line.decode(errors="replace"))
-            if b"Ready to accept connections" in line:
+            if ready in line:
                 return
         pytest.fail(f"redis-server ended at once: {''.join(told)}")
 
@@ -99,10 +106,13 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(*settings: str) -> Iterator[RedisServer]:
+def redis_server(*settings: str, wants_tls: bool = False) -> Iterator[RedisServer]:
     """A server that runs, synced at every write unless told otherwise. Skips the test where there is none to be had."""
-    if binary() is None:
+    found = binary()
+    if found is None:
         pytest.skip(WHY_NOT)
+    if wants_tls and not _speaks_tls(found):
+        pytest.skip(f"this {Path(found).name} was built without TLS")
     with TemporaryDirectory(prefix="fastcascade-redis-", dir=quick_folder()) as folder:
         server = RedisServer(Path(folder), *settings)
         try:
@@ -110,6 +120,12 @@ def redis_server(*settings: str) -> Iterator[RedisServer]:
             yield server
         finally:
             server.kill()
+
+
+def _speaks_tls(found: str) -> bool:
+    """Whether a server that is told to, without a certificate, misses that, or does not know what is meant."""
+    told = subprocess.run([found, "--port", "0", "--tls-port", "1"], capture_output=True, timeout=30, check=False)
+    return b"tls-cert-file" in told.stdout
 
 
 def _free_port() -> int:

@@ -1,9 +1,9 @@
-"""Budgets of the gateway's keys: beside a naive account, across crashes, days and processes, in SQLite and Redis."""
+"""Budgets of the gateway's keys on one machine: beside a naive account, across crashes, days and processes."""
 
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fastcascade.errors import ConfigError, StoreError
 from fastcascade.gateway.account import Account, Read, Used, account_of, nanos, periods_at
-from fastcascade.gateway.account_redis import RedisAccount
+from fastcascade.gateway.account_redis import used_at
 from fastcascade.gateway.account_sqlite import SQLiteAccount
 from fastcascade.gateway.keys import KeyRecord, new_key
 from fastcascade.gateway.meter import STALE, Held, Meter
 from fastcascade.gateway.rates import Denied, Rate
 from fastcascade.notices import Notice
-from redis_server import RedisServer, redis_server
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -42,24 +41,14 @@ meter.close()
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """One server for all of them."""
-    with redis_server() as running:
-        yield running
-
-
 Make = Callable[[], Account]
 fresh = iter(range(10**6))
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
     """What makes accounts that are one, as several processes have it."""
-    if request.param == "sqlite":
-        return lambda: SQLiteAccount(tmp_path / "used.db")
-    url, prefix = request.getfixturevalue("server").url, f"t{next(fresh)}"
-    return lambda: RedisAccount(url, prefix=prefix)
+    return lambda: SQLiteAccount(tmp_path / "used.db")
 
 
 class Faulty:
@@ -217,19 +206,14 @@ class Machine(RuleBasedStateMachine):
                 )
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_the_model(kind: str, request: pytest.FixtureRequest) -> None:
+def test_the_model() -> None:
     """Whatever two processes do, in whatever order, and whenever they die, the sums are those made by hand."""
-    url = request.getfixturevalue("server").url if kind == "redis" else ""
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108 # a disk would be slow
 
         class Case(Machine):
             def __init__(self) -> None:
                 name = f"m{next(fresh)}"
-                opened: Make = (
-                    (lambda: RedisAccount(url, prefix=name)) if url else (lambda: SQLiteAccount(Path(folder) / name))
-                )
-                self.opened = opened
+                self.opened = lambda: SQLiteAccount(Path(folder) / name)
                 super().__init__()
 
         run_state_machine_as_test(Case, settings=settings(max_examples=25, stateful_step_count=30))
@@ -254,11 +238,10 @@ def test_accounts_are_one(make: Make) -> None:
     two.close()
 
 
-def test_processes_share_one_account(make: Make, tmp_path: Path, server: RedisServer) -> None:
+def test_processes_share_one_account(tmp_path: Path) -> None:
     """Of what two real processes spend at once, nothing is lost, and all that they settled is there when they end."""
-    account = make()
-    where = server.url if isinstance(account, RedisAccount) else f"sqlite:{tmp_path / 'used.db'}"
-    account = account_of(where)  # with the prefix that they have
+    where = f"sqlite:{tmp_path / 'used.db'}"
+    account = account_of(where)
     workers = [subprocess.Popen([sys.executable, "-c", WORK, where]) for _ in range(2)]
     assert [each.wait() for each in workers] == [0, 0]
     totals = account.exchange(1, {}, ("2027-01-15", "2027-01"), 0).totals
@@ -360,14 +343,12 @@ def test_a_file_that_is_none(tmp_path: Path, heard: list[Notice]) -> None:
 
 def test_a_redis_that_is_not_there() -> None:
     """A server that cannot be reached is named without its password, and so is a URL that cannot be read."""
-    account = account_of("redis://user:hunter2@127.0.0.1:1/0")
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/0") as caught:
-        account.exchange(1, {}, ("2027-01-15",), 0)
-    assert "hunter2" not in str(caught.value) + repr(account)
-    account.close()
-    with pytest.raises(ConfigError) as refused:
-        account_of("redis://user:hunter2@host:port")
-    assert "hunter2" not in str(refused.value)
+        used_at("redis://user:hunter2@127.0.0.1:1/0", ["key"])
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ConfigError) as wrong:
+        used_at("redis://user:hunter2@host:port", ["key"])
+    assert "hunter2" not in str(wrong.value)
 
 
 def test_an_unknown_cost_counts_as_estimated(tmp_path: Path, heard: list[Notice]) -> None:

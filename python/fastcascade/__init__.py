@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from fastcascade.answer_stream import AnswerStream
     from fastcascade.answers import Answer, Attempt, Spent
     from fastcascade.asgi import CascadeMiddleware
+    from fastcascade.caching.answers import AnswerCache
     from fastcascade.cascade import Cascade
     from fastcascade.clients import http_client
     from fastcascade.dependency import answered_by, cascade_dependency
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AnswerCache",
     "AnswerError",
     "AnswerStream",
     "Attempt",
@@ -175,6 +177,7 @@ _LATER = {
     "answer_stream": "AnswerStream",
     "answers": "Answer Attempt Spent",
     "asgi": "CascadeMiddleware",
+    "caching.answers": "AnswerCache",
     "cascade": "Cascade",
     "clients": "http_client",
     "dependency": "answered_by cascade_dependency",
@@ -192,6 +195,9 @@ _LATER = {
     "tiers": "Tier",
     "wsgi": "WsgiMiddleware",
 }
+_PACKAGES = frozenset(
+    ("backends", "caching", "config", "drills", "entry", "fallbacks", "gates", "notices", "reviews", "stores")
+)
 _WHERE = {name: module for module, names in _LATER.items() for name in names.split()}
 
 
@@ -199,7 +205,7 @@ def __getattr__(name: str) -> Any:
     """Load what belongs to the model cascade when it is first named."""
     if name in _WHERE:
         found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    elif name in ("backends", "config", "drills", "entry", "fallbacks", "gates", "notices", "reviews", "stores"):
+    elif name in _PACKAGES:
         found = import_module(f"{__name__}.{name}")
     else:
         msg = f"module {__name__!r} has no attribute {name!r}"

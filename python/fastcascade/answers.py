@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from fastcascade.effects import Outcome, Try
 from fastcascade.errors import Failure
@@ -31,9 +31,12 @@ __all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent", "Via"]
 Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "cancelled", "incomplete"]
 """How a try of a tier ended. `empty` is a tier that had no answer: no rule matched, or nothing was said."""
 
-Via: TypeAlias = Literal["", "cache", "joined", "region", "stale", "static"]
+Via: TypeAlias = Literal["", "cache", "joined", "region", "semantic", "stale", "static"]
 """How an answer came: from the ladder; kept, and fresh; from a run that asked the same; from a region behind the
-ladder; kept, and old; made beforehand."""
+ladder; kept, for another question that means the same; kept, and old; made beforehand."""
+
+
+FILED: Final = ("task", "route", "customer", "user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,13 @@ class Answer:
         """Tokens of all calls, as far as they were reported."""
         told = [call.usage for attempt in self.attempts for call in attempt.calls if call.usage is not None]
         return told[0] if len(told) == 1 else sum(told, start=Usage())
+
+    @property
+    def tags(self) -> list[str]:
+        """What it may be purged by, where it is kept: `tier:NAME`, `model:NAME`, and of its request `FILED`."""
+        request = self.request
+        named = [("tier", self.tier), ("model", self.model), *((name, getattr(request, name)) for name in FILED)]
+        return [f"{name}:{value}" for name, value in named if value]
 
     def trace(self) -> dict[str, Any]:
         """All of it, the outcome of every call too, as JSON can hold it: what `replay` answers from."""

@@ -55,6 +55,7 @@ class CascadeMiddleware:
         self.app = app
         self._parts = parts = Parts[Guard](app, **settings)
         self._front = parts.front
+        self._together = parts.front.together
         self._bare = parts.bare
         self._refreshes = Refreshes()
         self._flights = Flights() if parts.single_flight else None
@@ -68,6 +69,8 @@ class CascadeMiddleware:
                 await self._seen(call, receive, send)
                 return
             ending = self._front.admit(call)
+            if ending is None and self._together is not None:
+                ending = await self._together.charge(call)
             if ending is not None:
                 await Sending(call, send).end(ending)
                 return
@@ -132,7 +135,7 @@ class CascadeMiddleware:
         once(begun=sending.begun)
         cache = self._parts.cache
         if cache is None:
-            ending = self._front.charge(call)
+            ending = self._front.charge(call) if self._together is None else await self._together.charge(call)
             if ending is not None:
                 return ending
             if not self._parts.inner:
@@ -175,7 +178,7 @@ class CascadeMiddleware:
                 self._refreshes.begin(partial(self._refreshed, cache, call, found), partial(cache.release, found.token))
             await sending.serve(found.response)
             return None
-        ending = self._front.charge(call)
+        ending = self._front.charge(call) if self._together is None else await self._together.charge(call)
         if ending is not None:
             return ending
         sending.token = found.token
@@ -244,6 +247,8 @@ class CascadeMiddleware:
 
         try:
             ending = self._front.admit(call)
+            if ending is None and self._together is not None:
+                ending = await self._together.charge(call)
             if ending is None:
                 ending = given(await self._chain((*parts.outer, *parts.inner), call, ask), answered=call.went_on)
             if ending is not None and not call.went_on:

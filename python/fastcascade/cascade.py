@@ -8,7 +8,7 @@ recorded instead.
 import asyncio
 import copy
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastcascade import drive
 from fastcascade.answer_stream import AnswerStream
@@ -29,6 +29,9 @@ from fastcascade.policies import Ladder, Policy, Threshold
 from fastcascade.prices import PriceSheet
 from fastcascade.tiers import Tier, positions
 
+if TYPE_CHECKING:
+    from fastcascade.caching.answers import AnswerCache
+
 __all__ = ["Cascade"]
 
 NO_LANES: Final = Lanes()
@@ -46,6 +49,7 @@ class Cascade:
         hedge: starts the next tier before this one has replied.
         fallbacks: what is done when a call fails, and when no tier has an answer, in this order:
             `[Retry(), Region(...), Stale(), Review(desk), Static("...")]`; each is optional.
+        cache: answers that are kept, and given again where the same is asked.
         bulkhead: how many requests at once, and how many may wait; those beyond get what costs nothing, at once.
         refusals: whether a model's refusal goes up to the next tier (the default) or is the answer.
         prices: what models cost; the dated sheet of genai-prices, where it is installed, by default.
@@ -63,6 +67,7 @@ class Cascade:
         sessions: Sessions | None = None,
         hedge: Hedge | None = None,
         fallbacks: Sequence[Any] = (),
+        cache: "AnswerCache | None" = None,
         bulkhead: Bulkhead | None = None,
         refusals: Literal["escalate", "accept"] = "escalate",
         prices: PriceSheet | None = None,
@@ -95,6 +100,7 @@ class Cascade:
         if hedge is not None and hedge.percentile is not None:
             for tier in self.tiers:
                 tier.latencies = tier.latencies or Latencies()
+        self.cache = cache
         self.bulkhead = bulkhead
         self.slots = bulkhead.slots("the cascade") if bulkhead is not None else None
         self.refusals = refusals
@@ -205,9 +211,9 @@ class Cascade:
         drive.close_sync(self.aclose)
 
     def _holders(self) -> list[Any]:
-        """Whoever has something to close: backends, those that gates ask, embedders."""
+        """Whoever has something to close: backends, those that gates ask, embedders, the cache."""
         found: dict[int, Any] = {}
-        seen: list[Any] = [self.lanes.semantic]
+        seen: list[Any] = [self.lanes.semantic, self.cache]
         seen += [part for tier in self.rungs for part in (tier.backend, tier.gate)]
         for thing in seen:
             if hasattr(thing, "aclose"):

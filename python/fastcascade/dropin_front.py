@@ -7,7 +7,7 @@ answer is filed under whoever may see it. `charge` asks how often: after the cac
 from collections.abc import Iterable, Mapping
 from re import Pattern
 from re import compile as regex
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fastcascade._core import FastPath, Identity, KeyRing, Quota, RateLimiter, Refused, Router
 from fastcascade.errors import ConfigError
@@ -16,6 +16,10 @@ from fastcascade.guards.keys import Credentials
 from fastcascade.guards.limits import RateFields, bucket_of
 from fastcascade.guards.refusal import Refusals
 from fastcascade.routing import Route
+
+if TYPE_CHECKING:
+    from fastcascade.dropin_shared import Together
+    from fastcascade.shared.limits import SharedLimiter
 
 __all__ = ["Front", "Open", "Table", "ambiguous"]
 
@@ -82,7 +86,7 @@ class Front:
         *,
         router: Table | None,
         keys: KeyRing | None,
-        limit: Quota | RateLimiter | None,
+        limit: "Quota | RateLimiter | SharedLimiter | None",
         public: Iterable[str],
         credentials: Credentials,
         refusals: Refusals,
@@ -98,6 +102,10 @@ class Front:
                 raise ConfigError("routes ask for scopes, and without a key ring nobody has any: give keys=KeyRing()")
         table = router if isinstance(router, Router) or router is None else Router(router)
         limiter = RateLimiter(limit) if isinstance(limit, Quota) else limit
+        self.together: Together | None = None
+        if limiter is not None and not isinstance(limiter, RateLimiter):
+            self.together = _together(limiter, table, refusals, tell=tell)
+            limiter = None
         self.keys = keys
         self._limiter = limiter
         self._table = table
@@ -180,7 +188,10 @@ class Front:
         return None
 
     def charge(self, call: Call) -> Ending | None:
-        """Whether it is not too often; None lets it pass, and what it costs has been taken."""
+        """Whether it is not too often; None lets it pass, and what it costs has been taken.
+
+        A limit that is shared is asked elsewhere, where that can be waited for: `together.charge`.
+        """
         limiter = self._limiter
         if limiter is None:
             return None
@@ -222,3 +233,9 @@ class Front:
             owner = repr((identity.name, identity.tenant, sorted(identity.scopes))).encode()
             self._owners[identity] = owner
         return owner
+
+
+def _together(limiter: "SharedLimiter", table: Router[Any] | None, refusals: Refusals, *, tell: bool) -> "Together":
+    from fastcascade.dropin_shared import Together  # noqa: PLC0415 - for those who share a limit
+
+    return Together(limiter, table, refusals, tell=tell)

@@ -1,7 +1,7 @@
 """The settings of `CascadeMiddleware` and of its WSGI twin, read once for both."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypedDict, TypeVar
 
 from fastcascade._core import Cache, KeyRing, Quota, RateLimiter
 from fastcascade.caching.http import HttpCache
@@ -12,6 +12,9 @@ from fastcascade.guards.access_log import AccessLog
 from fastcascade.guards.keys import SOURCES, Credentials
 from fastcascade.guards.limits import Proxies
 from fastcascade.guards.refusal import Refusals, Render
+
+if TYPE_CHECKING:
+    from fastcascade.shared.limits import SharedLimiter
 
 __all__ = ["SAFE", "Parts", "Settings"]
 
@@ -25,7 +28,8 @@ class Settings(TypedDict, Generic[G], total=False):
 
     router: routes with their scopes, costs and what is public; without one every path is for the app alike.
     keys: who may come; without a ring everybody may.
-    limit: how often each identity may come, or each address where nobody is known.
+    limit: how often each identity may come, or each address where nobody is known: in this process with a `Quota` or a
+        `RateLimiter`, in all that share a Redis with a `SharedLimiter`.
     cache: an `HttpCache`, a `Cache` for one to use, or True for one of 64 MiB.
     guards: guards of your own, outermost first.
     log: True, or an `AccessLog`.
@@ -43,7 +47,7 @@ class Settings(TypedDict, Generic[G], total=False):
 
     router: Table | None
     keys: KeyRing | None
-    limit: Quota | RateLimiter | None
+    limit: "Quota | RateLimiter | SharedLimiter | None"
     cache: HttpCache | Cache[Any] | Literal[True] | None
     guards: Sequence[G]
     log: AccessLog | bool | None
@@ -68,7 +72,7 @@ class Parts(Generic[G]):
         *,
         router: Table | None = None,
         keys: KeyRing | None = None,
-        limit: Quota | RateLimiter | None = None,
+        limit: "Quota | RateLimiter | SharedLimiter | None" = None,
         cache: HttpCache | Cache[Any] | Literal[True] | None = None,
         guards: Sequence[G] = (),
         log: AccessLog | bool | None = None,
@@ -126,8 +130,9 @@ def _for_all_routes(app: Any, limit: Any, cache: Any) -> None:
     kind = type(app)
     if not kind.__module__.startswith("litestar.") or any(each.__name__ == "Litestar" for each in kind.__mro__):
         return
-    for name, given, shared in (("limit", limit, RateLimiter), ("cache", cache, HttpCache)):
-        if given is not None and given is not False and not isinstance(given, shared):
+    own = {"limit": isinstance(limit, Quota), "cache": cache is not None and not isinstance(cache, HttpCache)}
+    for name, shared in (("limit", RateLimiter), ("cache", HttpCache)):
+        if own[name]:
             raise ConfigError(
                 f"Litestar makes a middleware for each route, each with a {name} of its own: put CascadeMiddleware "
                 f"around the app, or hand in one {shared.__name__} that all share"

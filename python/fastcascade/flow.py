@@ -1,6 +1,6 @@
 """The way of one request, from top to bottom. No I/O: it yields what it wants done and is sent what came of it.
 
-look         the same was asked a moment ago, or is being asked now
+look         the same was answered before, or is being asked now (recall.py)
 let in       within the limit of requests at once, or turned away
 enter        by what is visible
 climb        until the policy is content or the budget is spent
@@ -9,17 +9,17 @@ fall back    what the chain has: a region, a stale answer, a person, at last a t
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastcascade.answers import Answer, Entrance
-from fastcascade.ascent import Ascent
 from fastcascade.effects import Check, Effect, Emit, Outcome, Sleep, Spawn, recalled
-from fastcascade.errors import ConfigError, NoAnswer
+from fastcascade.errors import NoAnswer
 from fastcascade.fallbacks.review import Review
-from fastcascade.fallbacks.stale import Flight, Found, Kept, Stale
+from fastcascade.fallbacks.stale import Found, Stale
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Request
 from fastcascade.notices import NoticeKind, notify
+from fastcascade.recall import STALE, Recall
 from fastcascade.records import dump
 from fastcascade.streaming import pieces
 
@@ -32,10 +32,6 @@ __all__ = ["Run", "started"]
 TRIES: Final = 5
 """How often a stale answer is asked for again behind its caller."""
 # Labels of what the chain did, in the trace: a replay finds it there.
-FOUND: Final = "chain/found"
-STALE: Final = "chain/stale"
-AWAITED: Final = "chain/awaited"
-LATE: Final = "chain/late"
 TURNED_AWAY: Final = "chain/turned away"
 WAITED: Final = "chain/waited"
 REVIEW: Final = "chain/review"
@@ -43,23 +39,22 @@ LAST: Final = -1_000_000
 """A priority below all others."""
 HANDING_OVER: Final = 5.0
 """Seconds a store has to keep a review."""
-ITS_OWN: Final = frozenset({"deadline", "money", "attempts", "incomplete"})
-"""In what an answer falls short because of one caller's own bounds, or reading: another may do better."""
 UNSURE: Final = frozenset({"below threshold", "a better tier failed", "deadline", "money", "attempts", "refused"})
 
 
 @dataclass(slots=True)
-class Run(Ascent):
+class Run(Recall):
     """One request on its way, with what is done before the ladder and after it."""
 
     def flow(self) -> Generator[Effect, Outcome, Answer]:
         """All of it."""
-        stale = self.cascade.chain.stale
-        key = self._key(stale) if stale is not None else None
-        if stale is None or key is None:
-            answer = yield from (self._let_in() if self.cascade.slots is not None else self._answered())
+        cascade = self.cascade
+        if cascade.cache is not None:
+            answer = yield from self._through(cascade.cache)
+        elif cascade.chain.stale is not None:
+            answer = yield from self._unkept()
         else:
-            answer = yield from self._looked(stale, key)
+            answer = yield from (self._let_in() if cascade.slots is not None else self._answered())
         if answer.reply is None:
             tried = "; ".join(
                 f"{each.tier}: {each.error.message if each.error else each.reason}" for each in answer.attempts
@@ -106,94 +101,6 @@ class Run(Ascent):
         self._note(TURNED_AWAY, wait)
         answer = self._made(Answer(None, self.request, degraded="overloaded", retry_after=wait))
         return (yield from self._fallen(answer, turned_away=True))
-
-    # Look.
-
-    def _key(self, stale: Stale) -> str | None:
-        """What the answer is filed under; None for a request that holds what has no written form."""
-        try:
-            return stale.key(self.request)
-        except ConfigError:
-            return None
-
-    def _looked(self, stale: Stale, key: str) -> Generator[Effect, Outcome, Answer]:
-        """An answer that is kept, or that somebody else is waiting for; else go and ask."""
-        if self.replaying:
-            return (yield from self._looked_up())
-        request, ledger = self.request, self.ledger
-        held = None if request.regenerate else stale.shelf.find(key, ledger.now)
-        if held is not None and held[1] < stale.fresh_for + stale.while_refreshing:
-            if held[1] >= stale.fresh_for:
-                yield from self._refresh(stale, key, pause=0.0)
-            return self._kept(Found(held[0], "cache", held[1]))
-        # A stream goes as fast as its own client reads, and a callback is one caller's: these ask for themselves.
-        if request.regenerate or self.streaming or request.callback:
-            answer = yield from self._let_in()
-            self._keep(stale, key, answer)
-            return answer
-        flight, mine, now = yield from stale.joined(key, ledger.now, ledger.time_left(None))
-        if now > ledger.now:
-            began, ledger.now = ledger.now, now
-            self._note(AWAITED, None, began)
-        if mine:
-            return (yield from self._flown(stale, key, flight))
-        if flight.landed and isinstance(flight.result, Answer):
-            return self._joined(flight.result)
-        self._note(LATE, None)
-        return (yield from self._fallen(self._made(Answer(None, request, degraded="deadline"))))
-
-    def _joined(self, theirs: Answer) -> Answer:
-        """What the one who asked has got, which may be no answer."""
-        if theirs.reply is None:
-            return self._made(replace(theirs, request=self.request, attempts=(), entrance=None))
-        kept = Kept(theirs.reply, self.ledger.now, theirs.tier, theirs.confidence)
-        return self._kept(Found(kept, "joined", None, theirs.degraded, theirs.ticket))
-
-    def _looked_up(self) -> Generator[Effect, Outcome, Answer]:
-        """What was found when it was recorded."""
-        self.ledger.tick((yield recalled(AWAITED)))
-        outcome = yield recalled(FOUND)
-        if isinstance(outcome.value, Found):
-            return self._kept(outcome.value)
-        outcome = yield recalled(LATE)
-        if outcome.failure is not None:
-            return (yield from self._let_in())
-        return (yield from self._fallen(self._made(Answer(None, self.request, degraded="deadline"))))
-
-    def _flown(self, stale: Stale, key: str, flight: Flight[Answer]) -> Generator[Effect, Outcome, Answer]:
-        """Ask, for all who ask the same meanwhile. If this run is given up, or short of what they have, they ask."""
-        try:
-            answer = yield from self._let_in()
-        except BaseException:
-            stale.shelf.land(key, flight)
-            raise
-        self._keep(stale, key, answer)
-        stale.shelf.land(key, flight, answer, shared=answer.degraded not in ITS_OWN)
-        return answer
-
-    def _kept(self, found: Found) -> Answer:
-        """The answer that was found, which no call was made for."""
-        self._note(STALE if found.via == "stale" else FOUND, found)
-        kept, degraded = found.kept, "stale" if found.via == "stale" else found.degraded
-        answer = Answer(kept.reply, self.request, kept.tier, kept.confidence, degraded=degraded, ticket=found.ticket)
-        return self._made(replace(answer, via=found.via, age=found.age))
-
-    def _note(self, label: str, value: Any, since: float | None = None) -> None:
-        """Write down what the chain found, and since when it looked, for a replay to find it too and take as long."""
-        began = self.ledger.now if since is None else since
-        self.ledger.outcomes[label] = Outcome(value, None, began, self.ledger.now)
-
-    def _keep(self, stale: Stale, key: str, answer: Answer) -> None:
-        """Keep an answer that was accepted, and nothing less."""
-        if not self.replaying and answer.reply is not None and not answer.degraded and answer.via in ("", "region"):
-            kept = Kept(answer.reply, self.ledger.now, answer.tier, answer.confidence)
-            stale.shelf.keep(key, kept, self.ledger.now)
-
-    def refreshed(self, stale: Stale, key: str) -> Generator[Effect, Outcome, Answer]:
-        """Ask the tiers, for the shelf alone."""
-        answer = yield from self._climbed()
-        self._keep(stale, key, answer)
-        return answer
 
     def _refresh(self, stale: Stale, key: str, *, pause: float) -> Generator[Effect, Outcome, None]:
         """Ask again behind the caller, once for all who were given the kept answer.

@@ -123,7 +123,7 @@ def everything(cascade: "Cascade") -> "Cascade":
     """The cascade as it is recorded: every tier, every sample, every judge, and nothing behind the ladder."""
     every = cascade.adjusted(policy=Everything())
     every.hedge = None  # a race would end before the slower of two has replied
-    every.chain, every.slots = Chain(), None
+    every.chain, every.slots, every.cache = Chain(), None, None
     every.sessions = None  # recordings know nothing of one another
     return every
 

@@ -53,7 +53,9 @@ class WsgiMiddleware:
         environ["fastcascade.call"] = call
         if not self._bare:
             return self._seen(call, start_response)
-        ending = self._front.admit(call)
+        ending = self._front.gate(call)
+        if ending is None:
+            ending = self._charged(call)
         if ending is not None:
             return Answering(call, start_response).end(ending)
         return self.app(environ, start_response)
@@ -89,6 +91,15 @@ class WsgiMiddleware:
         else:
             self._over(call, started)
         return result
+
+    def _charged(self, call: WsgiCall) -> Ending | None:
+        """Whether it is not too often. Where the limit is shared this thread waits for the loop behind plain code."""
+        together = self._front.together
+        if together is None:
+            return self._front.charge(call)
+        from fastcascade.background import result  # noqa: PLC0415 - asyncio, for those who share a limit
+
+        return result(together.charge(call))
 
     def _ended(self, call: WsgiCall, started: float, whole: bool) -> None:  # noqa: FBT001 - told by `Body`
         call.gone = not whole and not call.broken
@@ -127,7 +138,7 @@ class WsgiMiddleware:
                 answering.unsafe = partial(
                     cache.invalidated, call.method, call.target, scheme=call.scheme, host=call.header("host")
                 )
-        ending = self._front.charge(call)
+        ending = self._charged(call)
         if ending is not None:
             return ending
         return self._chain(self._parts.inner, call, partial(self._ask, call, environ, answering, bodies))

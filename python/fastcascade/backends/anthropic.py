@@ -91,8 +91,9 @@ class Anthropic:
             self._key, self._token = _credentials(self._sdk, api_key, self._headers)
             self._clients = PerLoop(self._connect, _close)
         self._secrets = self._known_secrets(client)
-        who = sorted(map(str, self._secrets)) or [str(id(client))]
-        self.account = account("anthropic", self.provider, model, who)  # who share its rate limits
+        who = sorted(map(str, self._secrets)) or [str(id(client))]  # an address, which means nothing elsewhere
+        # Who share its rate limits.
+        self.account = account("anthropic", self.provider, model, who, lasting=bool(self._secrets))
 
     async def complete(self, request: Request, /) -> Reply:
         """Ask, and wait for the whole reply."""

@@ -10,15 +10,34 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["PerLoop", "account"]
+__all__ = ["Account", "PerLoop", "account"]
 
 T = TypeVar("T")
 SECRET: Final = urandom(16)
 
 
-def account(*parts: object) -> bytes:
-    """What tells apart who is asked, where and under which key: the key itself cannot be had from it."""
-    return blake2b(repr(parts).encode(), digest_size=16, key=SECRET).digest()
+class Account(bytes):
+    """A digest under this process's own secret.
+
+    `lasting` is the same in all processes, or empty. It never leaves one as it is: a key that can be guessed could be
+    known by it.
+    """
+
+    lasting: bytes = b""
+
+
+def account(*parts: object, lasting: bool = True) -> Account:
+    """What tells apart who is asked, where and under which key: the key itself cannot be had from it.
+
+    Args:
+        parts: who, where, which model, which key.
+        lasting: whether these mean the same in another process.
+    """
+    told = repr(parts).encode()
+    made = Account(blake2b(told, digest_size=16, key=SECRET).digest())
+    if lasting:
+        made.lasting = blake2b(told, digest_size=32, person=b"account").digest()
+    return made
 
 
 class PerLoop(Generic[T]):

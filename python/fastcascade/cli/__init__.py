@@ -40,6 +40,8 @@ COMMANDS: dict[str, str | Command] = {
     "init": "write a commented cascade.toml to begin with",
     "doctor": "check a cascade's file, and all that it needs to be served",
     "serve": "serve a cascade over the APIs of OpenAI and Anthropic",
+    "publish": "publish a configuration to all gateways that follow it, in Redis",
+    "purge": "have a running gateway forget answers, by tag, by path, or all",
     "keys": "create, list and revoke the keys of a gateway's callers",
     "drill": "switch the primary off, or worse, and see what callers see of it",
     "record": "ask every tier every case, once, and keep replies, signals, costs and grades",

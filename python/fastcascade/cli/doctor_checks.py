@@ -13,6 +13,8 @@ from fastcascade import config
 from fastcascade.cli import doctor_files as files
 from fastcascade.cli import doctor_network as network
 from fastcascade.cli import doctor_passed as passed
+from fastcascade.cli import doctor_pools as routed
+from fastcascade.cli import doctor_shared as sharing
 from fastcascade.cli.doctor_patient import Finding, Patient, Status
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.listening import listen
@@ -66,7 +68,9 @@ def _strangers(patient: Patient) -> Iterator[Finding]:
     if patient.settings is None:
         return
     try:
-        patient.settings.check_open(guarded=patient.settings.keys is not None)
+        whole = patient.whole
+        nothing = whole is not None and not (whole.cascades or whole.models)
+        patient.settings.check_open(guarded=nothing or patient.settings.keys is not None)
     except ConfigError as error:
         yield Finding("callers", "fail", str(error), "fastcascade keys create, and keys = 'keys.json' in [gateway]")
 
@@ -181,6 +185,7 @@ LOOKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _prices,
     files.keys,
     files.account,
+    sharing.shared,
     files.reviews,
     files.certificate,
     _port,
@@ -190,6 +195,7 @@ LOOKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _name,
     _reach,
     passed.reached,
+    routed.pools,
     _online,
     passed.asked,
     _clock,

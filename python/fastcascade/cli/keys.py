@@ -24,6 +24,8 @@ The keys are in the file that --keys names, or [gateway] keys in the file that -
 keys.json here. With --config, create refuses models and tiers that are not in that file. Secrets are shown once, by
 create; the file of keys has only their hashes. A running gateway takes changes up within a second.
 """
+PREFIX: Final = "fastcascade"
+"""What names in Redis begin with, where nothing else is said."""
 PLAIN: Final = ("tenant", "limit", "tokens_per_minute", "budget_day", "budget_month", "soft_day", "soft_month")
 LISTS: Final = ("scopes", "models", "routes")
 SETS: Final = ("customer", "min_tier", "max_tier", "priority")
@@ -73,7 +75,7 @@ def execute(args: argparse.Namespace) -> int:
     """Do it."""
     from fastcascade.gateway.key_store import KeyFile  # noqa: PLC0415 - only where it is wanted
 
-    path, account = _where(args)
+    path, account, prefix = _where(args)
     file = KeyFile(path)
     if args.what == "create":
         return _made(args, file, path)
@@ -82,7 +84,7 @@ def execute(args: argparse.Namespace) -> int:
         said = f"revoked {ended.name} ({ended.id}); gateways refuse it within a second"
         print(json.dumps(_shown(ended, time.time())) if args.json else said)
         return 0
-    return _listed(args, file.read(), path, account)
+    return _listed(args, file.read(), path, (account, prefix))
 
 
 def _made(args: argparse.Namespace, file: Any, path: Path) -> int:
@@ -119,9 +121,9 @@ def _fitting(path: Path, record: "KeyRecord") -> None:
         print(each.said, file=sys.stderr)
 
 
-def _listed(args: argparse.Namespace, records: "list[KeyRecord]", path: Path, account: str) -> int:
+def _listed(args: argparse.Namespace, records: "list[KeyRecord]", path: Path, account: tuple[str, str]) -> int:
     now = time.time()
-    spent, note = _spent(account, path, now)
+    spent, note = _spent(account, path, now, [each.id for each in records])
     shown = []
     for record in records:
         said = _shown(record, now)
@@ -147,14 +149,24 @@ def _listed(args: argparse.Namespace, records: "list[KeyRecord]", path: Path, ac
     return 0
 
 
-def _spent(account: str, path: Path, now: float) -> "tuple[tuple[dict[str, Used], dict[str, Used]] | None, str]":
+def _spent(
+    account: tuple[str, str], path: Path, now: float, keys: list[str]
+) -> "tuple[tuple[dict[str, Used], dict[str, Used]] | None, str]":
     """What each has spent today and this month; None and why, where that cannot be told."""
     from fastcascade.errors import StoreError  # noqa: PLC0415 - as above
     from fastcascade.gateway.account import account_of, beside, periods_at  # noqa: PLC0415 - as above
 
-    where = account or beside(path)
+    where, prefix = account[0] or beside(path), account[1]
     if where.startswith("sqlite:") and not Path(where.removeprefix("sqlite:")).exists():
         return None, f"nothing was spent yet, as far as {where.removeprefix('sqlite:')} goes: it is not there"
+    if not where.startswith("sqlite:"):
+        from fastcascade.gateway.account_redis import used_at  # noqa: PLC0415 - as above
+
+        try:
+            found = used_at(where, keys, prefix)
+        except StoreError as error:
+            return None, f"what was spent cannot be told: {error}"
+        return ({key: day for key, (day, _) in found.items()}, {key: month for key, (_, month) in found.items()}), ""
     book, periods = account_of(where), periods_at(now)
     try:
         totals = book.exchange(0, {}, (periods.day, periods.month), 0).totals
@@ -180,11 +192,11 @@ def _budget(said: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _where(args: argparse.Namespace) -> tuple[Path, str]:
-    """The file of keys, and the account, where one is named."""
+def _where(args: argparse.Namespace) -> tuple[Path, str, str]:
+    """The file of keys; the account, where one is named or something is shared; and what names in Redis begin with."""
     account: str = getattr(args, "account", "")
     if args.config is None:
-        return args.keys or Path("keys.json"), account
+        return args.keys or Path("keys.json"), account, PREFIX
     try:
         said = tomllib.loads(args.config.read_text(encoding="utf-8"))
     except OSError as error:
@@ -202,7 +214,9 @@ def _where(args: argparse.Namespace) -> tuple[Path, str]:
     if not account and isinstance(kept, str) and kept:
         inside = kept.removeprefix("sqlite:")
         account = f"sqlite:{folder / inside}" if kept.startswith("sqlite:") else kept
-    return args.keys or folder / str(keys), account
+    shared = named.get("shared")
+    together = shared if isinstance(shared, dict) else {}
+    return args.keys or folder / str(keys), account or str(together.get("url", "")), str(together.get("prefix", PREFIX))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -51,6 +51,9 @@ What `fastcascade serve` is told stands in the same file; `load` checks its keys
     observe = { usd = 2.0, enforce = 0.1 }
     [gateway.models]                 # see config/models.py
     "fast" = { tier = "chat/small" }
+    [[gateway.routes]]               # see gateway/proxy_settings.py
+    path = "/ping"
+    respond = { body = "pong" }
 
 Whatever a constructor takes can be said under the constructor's own names; a table says the settings of a part, and
 `kind` which part it is where there are several. What an argument list takes is a list: `tiers`, `instances`, `gates`,
@@ -73,6 +76,7 @@ from typing import TYPE_CHECKING
 
 from fastcascade.cascade import Cascade
 from fastcascade.config.mistakes import Mistakes
+from fastcascade.config.place import Place
 from fastcascade.config.whole import File, read, settings, text_of
 from fastcascade.gateway.settings import Settings
 from fastcascade.later import loader
@@ -80,7 +84,7 @@ from fastcascade.later import loader
 if TYPE_CHECKING:
     from fastcascade.config.models import Model
 
-__all__ = ["File", "Model", "load", "load_all", "load_settings", "loads"]
+__all__ = ["File", "Model", "Place", "load", "load_all", "load_settings", "loads"]
 
 __getattr__ = loader(__name__, {"models": "Model"})
 
@@ -95,13 +99,18 @@ def loads(text: str, *, where: str = "", name: str = "") -> Cascade:
     return read(text, Mistakes(where), None).cascade(name)
 
 
-def load_all(path: str | PathLike[str]) -> File:
-    """Read all that a file says: its cascades, and what the gateway is told. Raises `ConfigError`."""
-    mistakes = Mistakes(str(path))
-    return read(text_of(Path(path), mistakes), mistakes, Path(path).resolve().parent)
+def load_all(path: str | PathLike[str], place: Place | None = None) -> File:
+    """Read all that a file says: its cascades, and what the gateway is told. Raises `ConfigError`.
+
+    Args:
+        path: the file.
+        place: where its words are seen from; its own folder by default.
+    """
+    mistakes, place = Mistakes(str(path)), place or Place(Path(path).resolve().parent)
+    return read(text_of(Path(path), mistakes), mistakes, place.folder, functions=place.functions)
 
 
-def load_settings(path: str | PathLike[str]) -> Settings:
+def load_settings(path: str | PathLike[str], place: Place | None = None) -> Settings:
     """What a file tells the gateway; no cascade is built. Raises `ConfigError`."""
-    mistakes = Mistakes(str(path))
-    return settings(text_of(Path(path), mistakes), mistakes, Path(path).resolve().parent)
+    mistakes, place = Mistakes(str(path)), place or Place(Path(path).resolve().parent)
+    return settings(text_of(Path(path), mistakes), mistakes, place.folder, functions=place.functions)

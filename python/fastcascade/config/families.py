@@ -117,11 +117,13 @@ def _embedders() -> Family:
 
 
 def _stores() -> Family:
+    from fastcascade.shared.target import SCHEMES  # noqa: PLC0415 - for files that have a store
+
     return Family(
         "a store of reviews",
         {"sqlite": "fastcascade.stores.sqlite:SQLiteReviews", "redis": "fastcascade.stores.redis:RedisReviews"},
         ("claim", "answer"),
-        texts={"sqlite:": "sqlite", "redis://": "redis", "rediss://": "redis", "unix://": "redis"},
+        texts={"sqlite:": "sqlite", **dict.fromkeys((f"{scheme}://" for scheme in SCHEMES), "redis")},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import is_dataclass
 from importlib import import_module
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, ForwardRef, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fastcascade._core import Quota, TextPolicy
 
@@ -17,8 +17,10 @@ NATIVE: Final[Mapping[Any, dict[str, Any]]] = {
     TextPolicy: {"form": Literal["keep", "nfc", "nfkc"], "fold_case": bool, "collapse_space": bool},
 }
 """What classes of the core, which have no hints at run time, take."""
-WHERE: Final = ("fastcascade", "fastcascade.entry", "fastcascade.fallbacks", "fastcascade.reviews")
+WHERE: Final = ("fastcascade", *(f"fastcascade.{name}" for name in ("caching", "entry", "fallbacks", "reviews")))
 """Where names are looked up that a module imports for type checkers alone."""
+LATER: Final = {"AnswerCache": "fastcascade.caching.answers"}
+"""What is loaded where a file names it, and not to find out what a file may name."""
 MOST_NAMES: Final = 100
 
 
@@ -45,6 +47,8 @@ def resolved(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _looked_up(name: str) -> Any:
+    if name in LATER:
+        return TypeVar(name, bound=f"{LATER[name]}.{name}")  # it stands for its bound
     for module in WHERE:
         found = getattr(import_module(module), name, None)
         if isinstance(found, type):
@@ -55,7 +59,11 @@ def _looked_up(name: str) -> Any:
 def alternatives(hint: Any) -> tuple[Any, ...]:
     """The members of a union; a type variable stands for its bound."""
     if isinstance(hint, TypeVar):
-        return alternatives(hint.__bound__) if hint.__bound__ is not None else (Any,)
+        bound = hint.__bound__
+        if isinstance(bound, ForwardRef):
+            module, _, name = bound.__forward_arg__.rpartition(".")
+            return (getattr(import_module(module), name),)
+        return alternatives(bound) if bound is not None else (Any,)
     if get_origin(hint) in (Union, types.UnionType):
         return tuple(each for member in get_args(hint) for each in alternatives(member))
     return (hint,)

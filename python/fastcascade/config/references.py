@@ -41,12 +41,14 @@ class References:
     Args:
         folder: where paths begin.
         mistakes: is told what must not be repeated.
+        functions: whether code may be named.
     """
 
-    def __init__(self, folder: Path | None, mistakes: Mistakes) -> None:
-        """Keep both."""
+    def __init__(self, folder: Path | None, mistakes: Mistakes, *, functions: bool = True) -> None:
+        """Keep them."""
         self.folder = folder
         self.mistakes = mistakes
+        self.functions = functions
 
     def text(self, text: str, *, secret: bool) -> str:
         """What a text comes to. A secret must be a reference; any other text may be."""
@@ -106,6 +108,9 @@ class References:
         """What `module:attribute` names."""
         if not FUNCTION.fullmatch(text):
             msg = f"{text!r} is not of the form 'module:attribute'"
+            raise NotFound(msg)
+        if not self.functions:
+            msg = f"{text!r} is code, which a published file may name only where --allow-functions is said"
             raise NotFound(msg)
         module, _, attribute = text.partition(":")
         try:

@@ -49,6 +49,8 @@ class File:
 
     def cascade(self, name: str = "") -> Cascade:
         """The one of this name; without a name the default, or the only one there is."""
+        if not self.cascades:
+            raise ConfigError("this file has routes, and no cascade")
         name = name or self.default or (next(iter(self.cascades)) if len(self.cascades) == 1 else "")
         if name in self.cascades:
             return self.cascades[name]
@@ -68,11 +70,11 @@ def text_of(path: Path, mistakes: Mistakes) -> str:
     raise mistakes.error()
 
 
-def read(text: str, mistakes: Mistakes, folder: Path | None) -> File:
-    """Read all of it. Raises `ConfigError` with all that is wrong."""
+def read(text: str, mistakes: Mistakes, folder: Path | None, *, functions: bool = True) -> File:
+    """Read all of it. Raises `ConfigError` with all that is wrong, and names of code where there may be none."""
     root = parsed(text, mistakes)
-    references = References(folder, mistakes)
-    with _importing(folder):
+    references = References(folder, mistakes, functions=functions)
+    with _importing(folder if functions else None):
         cascades, prices = _cascades(root, references, mistakes)
         default = _default(root, cascades, Reader(references, mistakes))
         told = _settings(root, Reader(references, mistakes))
@@ -85,12 +87,12 @@ def read(text: str, mistakes: Mistakes, folder: Path | None) -> File:
     return File(made, default, told, models)
 
 
-def settings(text: str, mistakes: Mistakes, folder: Path | None) -> Settings:
+def settings(text: str, mistakes: Mistakes, folder: Path | None, *, functions: bool = True) -> Settings:
     """What the gateway alone is told; no cascade is built, unless there are mistakes, to tell of all at once."""
     root = parsed(text, mistakes)
-    found = _settings(root, Reader(References(folder, mistakes), mistakes))
+    found = _settings(root, Reader(References(folder, mistakes, functions=functions), mistakes))
     if mistakes or found is None:
-        read(text, mistakes, folder)
+        read(text, mistakes, folder, functions=functions)
         raise mistakes.error()
     return found
 
@@ -112,6 +114,8 @@ def _importing(folder: Path | None) -> Iterator[None]:
 
 def _cascades(root: Node, references: References, mistakes: Mistakes) -> tuple[dict[str, Any], PriceSheet | None]:
     """All of them by name, `BAD` where they cannot be made; and the prices that are the whole file's."""
+    if _routes_alone(root):
+        return {}, None
     if "cascades" not in root.value:
         alone = Reader(references, mistakes).tables.build(Cascade, root, BESIDE)
         return {ALONE: alone}, (alone.prices if isinstance(alone, Cascade) else None)
@@ -133,6 +137,12 @@ def _cascades(root: Node, references: References, mistakes: Mistakes) -> tuple[d
     return made, (sheet if isinstance(sheet, PriceSheet) else None)
 
 
+def _routes_alone(root: Node) -> bool:
+    """Whether a file is about routes, and says not a word of a cascade."""
+    gateway = root.value.get("gateway")
+    return root.keys == ("gateway",) and isinstance(gateway, dict) and "routes" in gateway
+
+
 def _cascade(node: Node, reader: Reader, shared: Mapping[str, Any]) -> Any:
     name = str(node.path[-1])
     if not name or "/" in name or ":" in name:
@@ -144,6 +154,8 @@ def _cascade(node: Node, reader: Reader, shared: Mapping[str, Any]) -> Any:
 
 
 def _default(root: Node, cascades: Mapping[str, Any], reader: Reader) -> str:
+    if _routes_alone(root):
+        return ""
     if "cascades" not in root.value:
         if "default" in root.value:
             reader.mistake(root["default"], "which of [cascades.NAME] is meant where none is; there is only one here")
@@ -165,6 +177,10 @@ def _settings(root: Node, reader: Reader) -> Settings | None:
         reader.wrong(node, Settings)
         return None
     found = reader.tables.build(Settings, node, MODELS)
+    if "routes" in node.value:
+        from fastcascade.config.routes import checked  # noqa: PLC0415 - for those who have some
+
+        checked(node, reader)
     return found if isinstance(found, Settings) else None
 
 

@@ -5,7 +5,7 @@ circuit and the bulkhead's slots themselves, `Outliers` the ejections, `Health` 
 pool the rest. All of them are told the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -26,19 +26,31 @@ DECAY: Final = 10.0
 
 
 class Door:
-    """When a backend may be called again, for all who call it: in whatever pool, under whichever tier or judge."""
+    """When a backend may be called again, for all who call it: in whatever pool, under whichever tier or judge.
 
-    __slots__ = ("__weakref__", "_lock", "until")
+    `told` is called with the time whenever it is closed for longer, in the thread that does it; see shared/doors.py.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "told", "until")
 
     def __init__(self) -> None:
         """Open."""
         self.until = -inf
+        self.told: Callable[[float], object] | None = None
         self._lock = Lock()
 
     def close_until(self, when: float) -> None:
         """Let no call through before then. A later time than the one set counts; an earlier one changes nothing."""
+        if self.hear(when) and (told := self.told) is not None:
+            told(when)
+
+    def hear(self, when: float) -> bool:
+        """As `close_until`, of what others have told; whether it is closed for longer now."""
         with self._lock:
-            self.until = max(self.until, when)
+            longer = when > self.until
+            if longer:
+                self.until = when
+        return longer
 
 
 _doors: Final[dict[int, tuple[object, Door]]] = {}

@@ -16,6 +16,12 @@
     any          `force("open")`, `force("closed")`                    held open, held closed: nothing is counted
     held open    `force(None)`                                         half-open: nobody knows how it does by now
     held closed  `force(None)`                                         closed, with an empty window
+    closed,      `hear_open`: others that ask the same backend have    open, until their cooling is over, but no longer
+    half-open    found it failing                                      than one from now
+    open,        `hear_closed`: the probes of others were well         closed, with an empty window
+    half-open
+    open,        a call asks, and others may be probing: it has no     stays; `peers` are asked for leave, and the call
+    half-open    leave to (`leased` is over)                           is told to ask again soon
 
 *Probes*: all must succeed, and the first failure decides. (resilience4j decides by the rate over the probes. Three
 calls say little about a rate: at a half, one of three failing would let all traffic in. Being wrong costs one more
@@ -39,7 +45,7 @@ began, `now - took`: the cooling being over is the dividing line. So `admit` is 
 import logging
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from fastcascade.errors import ConfigError, FailureKind
 from fastcascade.fallbacks.window import CountWindow, Tally, TimeWindow, Window
@@ -49,7 +55,7 @@ if TYPE_CHECKING:
 
     from fastcascade.fallbacks.breaker import Breaker
 
-__all__ = ["SILENT", "Circuit", "State"]
+__all__ = ["SILENT", "Circuit", "Peers", "State"]
 
 State: TypeAlias = Literal["closed", "open", "half-open", "held open", "held closed"]
 
@@ -60,10 +66,24 @@ SILENT: Final[frozenset[FailureKind]] = frozenset(
 
 SOON: Final = 1.0
 """Seconds after which to ask again, when all probes are under way: nobody knows how long they take."""
+BRIEF: Final = 0.05
+"""Seconds after which to ask again, when others are being asked for leave to probe."""
 ROUNDING: Final = 1e-6
 """`now - took` may come out this much before the time the call began."""
 
 log: Final = logging.getLogger("fastcascade")
+
+
+class Peers(Protocol):
+    """Circuits of the same backend elsewhere; see shared/agreement.py. Called in any thread, without the lock."""
+
+    def changed(self, old: str, new: str, /) -> None:
+        """This circuit has found something out by itself."""
+        ...
+
+    def beg(self) -> None:
+        """A call wants to be a probe, and there is no leave for it."""
+        ...
 
 
 class Circuit:
@@ -91,7 +111,10 @@ class Circuit:
         "_window",
         "breaker",
         "changed",
+        "leased",
         "name",
+        "peers",
+        "wanted",
     )
 
     def __init__(self, breaker: "Breaker", name: str = "") -> None:
@@ -99,6 +122,9 @@ class Circuit:
         self.breaker = breaker
         self.name = name
         self.changed: Callable[[str, str], object] | None = None
+        self.peers: Peers | None = None
+        self.leased = inf  # until when permits may be given out here: for ever, where there are no peers
+        self.wanted = False  # whether a call was refused since it opened
         self._counts = breaker.counts
         self._slow_after = inf if breaker.slow_after is None else breaker.slow_after
         limits = (breaker.minimum, breaker.failure_rate, breaker.slow_rate)
@@ -132,17 +158,25 @@ class Circuit:
 
     def admit(self, now: float) -> float:
         """Whether a call may be made now: 0.0 if so, else seconds until it is worth asking again."""
-        if self._free:
-            return 0.0
+        return 0.0 if self._free else self._let_in(now)
+
+    def _let_in(self, now: float) -> float:
         with self._lock:
             if self._state in ("closed", "held closed"):  # since a moment ago
                 return 0.0
             if now < self._until:
+                self.wanted = True
                 return self._until - now
-            if self._state == "half-open":
-                return self._permit(now)
-            self._begin_probing(self._until)
-            self._permit(now)
+            leave = now < self.leased
+            if leave:
+                if self._state == "half-open":
+                    return self._permit(now)
+                self._begin_probing(self._until)
+                self._permit(now)
+        if not leave:
+            if (peers := self.peers) is not None:
+                peers.beg()
+            return BRIEF
         self._tell("open", "half-open")
         return 0.0
 
@@ -222,6 +256,39 @@ class Circuit:
         if old != new:
             self._tell(old, new)
 
+    # What others found out.
+
+    def hear_open(self, until: float, now: float) -> None:
+        """Others found it failing: no call before then, or before one `cooling` from now. One held is left alone."""
+        with self._lock:
+            old, until = self._state, min(until, now + self.breaker.cooling)
+            if old == "open":
+                self._until = max(self._until, until)
+            elif old in ("closed", "half-open"):
+                self._open(now)
+                self._until = until
+            new = self._state
+        if old != new:
+            self._say(old, new)
+
+    def hear_closed(self, now: float) -> None:
+        """The probes of others were well."""
+        with self._lock:
+            old = self._state
+            if old not in ("open", "half-open"):
+                return
+            self._state = "closed"
+            self._free = True
+            self._from = now - ROUNDING
+            self._window.clear()
+        self._say(old, "closed")
+
+    def look(self, now: float, recent: float) -> tuple[str, float, bool]:
+        """The state, the end of its cooling, and whether it is at its probes: some out, or given that recently."""
+        with self._lock:
+            while_out = self.breaker.lapse if self._out else recent
+            return self._state, self._until, self._state == "half-open" and now - self._latest < while_out
+
     def __repr__(self) -> str:
         """Show its state."""
         calls, failed, slow = self.tally
@@ -231,7 +298,7 @@ class Circuit:
 
     def _open(self, now: float) -> None:
         self._state = "open"
-        self._free = False
+        self._free = self.wanted = False
         self._until = now + self.breaker.cooling
         self._out = 0
 
@@ -272,6 +339,11 @@ class Circuit:
     # Without it.
 
     def _tell(self, old: str, new: str) -> None:
+        self._say(old, new)
+        if (peers := self.peers) is not None:
+            peers.changed(old, new)
+
+    def _say(self, old: str, new: str) -> None:
         changed = self.changed
         if changed is None:
             return

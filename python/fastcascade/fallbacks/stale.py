@@ -4,34 +4,26 @@ What is kept is what was accepted, nothing else. Two requests are the same where
 is: the conversation, the tools, the parameters, the tiers it may use, and, unless told otherwise, who asks.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from threading import Lock
 from time import monotonic
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from fastcascade.effects import Effect, Outcome, Sleep
 from fastcascade.errors import ConfigError
 from fastcascade.fallbacks.retry import RetryShare
 from fastcascade.messages import Reply, Request
-from fastcascade.records import dump, known
+from fastcascade.question import Per, Question
+from fastcascade.records import known
 from fastcascade.signals import Signal
 
 __all__ = ["Found", "Kept", "Shelf", "Stale"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-NOT_THE_QUESTION: Final = frozenset({"id", "budget", "priority", "idempotency", "session", "regenerate", "callback"})
-"""Fields of a request that change how it is served, and not what is asked."""
-PER: Final[dict[str, frozenset[str]]] = {
-    "user": frozenset(),
-    "customer": frozenset({"user"}),
-    "all": frozenset({"user", "customer"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +41,11 @@ class Found:
     """An answer that was not asked for anew: how it came, and its age in seconds, if it was kept."""
 
     kept: Kept
-    via: Literal["cache", "joined", "stale"]
+    via: Literal["cache", "joined", "semantic", "stale"]
     age: float | None = None
     degraded: str = ""
     ticket: str = ""
+    level: str = ""  # where it was found: memory, shared, or joined, in a cache that has levels
 
 
 class Flight(Generic[T]):
@@ -155,7 +148,7 @@ class Stale:
         while_refreshing: float = 0.0,
         refresh: float = 5.0,
         max_items: int = 10_000,
-        per: Literal["user", "customer", "all"] = "user",
+        per: Per = "user",
     ) -> None:
         """Check the settings."""
         if max_items < 1:
@@ -173,9 +166,7 @@ class Stale:
         if stale_for < fresh_for + while_refreshing:
             msg = f"Stale: stale_for ({stale_for:g}) must cover fresh_for and while_refreshing together"
             raise ConfigError(msg)
-        if per not in PER:
-            msg = f"Stale: per must be one of {', '.join(PER)}, not {per!r}"
-            raise ConfigError(msg)
+        self._question = Question(per)
         self.fresh_for = fresh_for
         self.stale_for = stale_for
         self.while_refreshing = while_refreshing
@@ -184,13 +175,10 @@ class Stale:
         self.per = per
         self.shelf: Shelf[Kept] = Shelf(max_items)
         self.again = RetryShare(share=0.01, reserve=2.0).allowance()  # beside the retries, so that both stay within 1.1
-        left_out = NOT_THE_QUESTION | PER[per]
-        self._fields = tuple(each.name for each in fields(Request) if each.name not in left_out)
 
     def key(self, request: Request) -> str:
         """What the answer to a request is filed under."""
-        asked = [dump(getattr(request, name)) for name in self._fields]
-        return json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return self._question.key(request)
 
     def keep(self, request: Request, reply: Reply, now: float, *, tier: str = "", score: float | None = None) -> None:
         """Keep a good answer."""

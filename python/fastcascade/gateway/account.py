@@ -1,4 +1,6 @@
-"""What each key has used, by day and by month (UTC), in an account that all workers and processes share.
+"""What each key has used, by day and by month (UTC), in an account that the processes of one machine share.
+
+In Redis it is kept otherwise, and exactly for all machines: see `shared.budgets`.
 
 Money is kept in whole nano-dollars, so that sums are exact in whatever order they are made.
 """
@@ -97,16 +99,8 @@ def beside(keys: Path) -> str:
     return f"sqlite:{keys.with_suffix('.usage.db')}"
 
 
-def account_of(where: str, folder: Path = Path()) -> Account:
-    """`sqlite:PATH`, or the URL of a Redis; nothing is opened. Raises `ConfigError` where its client is not there."""
-    if where.startswith(("redis://", "rediss://", "unix://")):
-        from fastcascade.gateway.account_redis import RedisAccount  # noqa: PLC0415 - an extra
-
-        return RedisAccount(where)
-    return _file(where, folder)
-
-
-def _file(where: str, folder: Path) -> "SQLiteAccount":
+def account_of(where: str, folder: Path = Path()) -> "SQLiteAccount":
+    """That in a file, `sqlite:PATH`; nothing is opened."""
     from fastcascade.gateway.account_sqlite import SQLiteAccount  # noqa: PLC0415 - loads SQLite
 
     return SQLiteAccount(folder / where.removeprefix("sqlite:"))

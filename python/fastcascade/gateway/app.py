@@ -9,24 +9,26 @@ that are kept and asks the endpoint, `_streamed` passes pieces on. Whatever ends
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from fastcascade.gateway import requests_log
+from fastcascade.gateway import admin, requests_log
 from fastcascade.gateway.beside import OWN, Beside
 from fastcascade.gateway.limits import METHODS, TooLarge, broken_off, length_of, read, refused
 from fastcascade.gateway.metrics import EVERY, Board, Metrics
 from fastcascade.gateway.paced import Pace, Paced
+from fastcascade.gateway.purges import Purges
 from fastcascade.gateway.replies import Replies
 from fastcascade.gateway.settings import Settings
 from fastcascade.gateway.unwelcome import unwelcome
 from fastcascade.gateway.work import Watch, Work, heard
-from fastcascade.wire.endpoint import ANYONE, Response
+from fastcascade.wire.endpoint import ANYONE, Caller, Response
 from fastcascade.wire.endpoint_stream import Streamed
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
-    from fastcascade.wire.endpoint import Caller, Done, Endpoint
+    from fastcascade.gateway.proxy import Routes
+    from fastcascade.wire.endpoint import Done, Endpoint
 
 __all__ = ["Gatekeeper", "Gateway", "heard"]
 
@@ -49,8 +51,13 @@ log: Final = logging.getLogger("fastcascade")
 class Gatekeeper(Protocol):
     """Who may come in, and what it takes from what they may spend."""
 
-    def enter(self, headers: Mapping[str, str], path: str, body_length: int, /) -> "Caller | Response":
-        """Who asks, or what is answered instead. Nothing of the body is read yet; -1 is a length not told."""
+    def enter(
+        self, headers: Mapping[str, str], path: str, body_length: int, /
+    ) -> "Caller | Response | Awaitable[Caller | Response]":
+        """Who asks, or what is answered instead. Nothing of the body is read yet; -1 is a length not told.
+
+        What has to ask elsewhere comes to either when it is awaited.
+        """
         ...
 
     def leave(self, caller: "Caller", done: "Done | None", /) -> None:
@@ -68,10 +75,11 @@ class Gateway:
         cascades: what readiness goes by; by default those of the endpoint.
         worker: the name that metrics have for it.
         board: where metrics of all workers stand, and this one's place on it.
+        routes: what is answered beside the APIs; None is nothing.
         clock: seconds, as of `time.monotonic`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default, and is named
         self,
         endpoint: "Endpoint",
         *,
@@ -80,10 +88,11 @@ class Gateway:
         cascades: "Mapping[str, Cascade] | None" = None,
         worker: str = "0",
         board: Board | None = None,
+        routes: "Routes | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Serve nothing yet."""
-        self.endpoint, self.gate = endpoint, gate
+        self.endpoint, self.gate, self.routes = endpoint, gate, routes
         self.settings = settings or Settings()
         self.cascades = endpoint.models.cascades if cascades is None else cascades
         self.worker, self.metrics = worker, Metrics()
@@ -98,13 +107,27 @@ class Gateway:
         self.pace = Pace(self.settings.limits.idle)
         self._published = (-1.0, -1)
         cache = self.settings.cache
-        self._replies = Replies(cache, guarded=gate is not None) if cache is not None else None
+        self._replies = replies = Replies(cache, guarded=gate is not None) if cache is not None else None
+        caches = [each.cache for each in self.cascades.values() if each.cache is not None]
+        self.metrics.caches = list({id(each): each for each in caches}.values())
+        self.purges = Purges(
+            self.metrics.caches,
+            self._board.slate,
+            int(worker) % self._board.places,
+            pages=getattr(routes, "purge", None),
+            forget=None if replies is None else replies.forget,
+        )
 
     # The life of a worker.
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start to look after what is in work."""
         self.watch.start(loop)
+        if self.routes is not None:
+            self.routes.start()
+        begin = getattr(self.gate, "begin", None)
+        if begin is not None:
+            begin()
         if self.on_start is not None:
             self.on_start()
 
@@ -119,6 +142,7 @@ class Gateway:
 
     def _publish(self) -> None:
         now = self._clock()
+        self.purges.look()
         if now - self._published[0] >= EVERY and self.metrics.changes != self._published[1]:
             self._published = (now, self.metrics.changes)
             self._write()
@@ -132,10 +156,17 @@ class Gateway:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
         path: str = scope.path
+        routes = self.routes
         if scope.proto != "http":
-            proto.close(404)
+            if routes is None:
+                proto.close(404)
+            else:
+                await routes.socket(self, scope, proto)
         elif path in OWN:
             self._own.answer(scope, proto, path, draining=self.draining)
+        elif routes is not None and path not in admin.CALLS and routes.mine(path):
+            if (target := routes.at_once(self, scope, proto, path)) is not None:
+                await routes.answer(self, target, scope, proto, path)
         elif len(self.watch.all) >= self.settings.limits.requests:
             self._full(scope, proto, path)
         else:
@@ -170,7 +201,7 @@ class Gateway:
 
     async def _answered(self, work: Work, scope: Any, headers: dict[str, str]) -> tuple[Response, str, str]:
         """The answer, with its tier and its way where no cascade tells of it."""
-        path, limits, method = work.path, self.settings.limits, scope.method
+        path, method = work.path, scope.method
         length = length_of(headers, framed=scope.http_version[0] != "1") if method in METHODS else 0
         caller: Caller = ANYONE
         if "origin" in headers or "content-encoding" in headers:
@@ -179,22 +210,30 @@ class Gateway:
                 return refused(path, headers, *why, close=True), "", ""
         if self.gate is not None:
             entered = self.gate.enter(headers, path, length)
+            if not isinstance(entered, Caller):  # refused, or what it may use is decided elsewhere
+                entered = entered if isinstance(entered, Response) else await entered
             if isinstance(entered, Response):
                 return entered, "", ""
             work.caller = caller = entered
-        body = b""
-        if length:
-            work.reading = True
-            try:
-                body = await read(work.proto, length, limits.body)
-            except TooLarge:
-                message = f"the body is larger than {limits.body} bytes"
-                return refused(path, headers, 413, message, close=True), "", ""
-            work.reading = False
+        body = await self._body(work, headers, length) if length else b""
+        if isinstance(body, Response):
+            return body, "", ""
+        if path in admin.CALLS:
+            return await admin.answered(self.purges, method, body, guarded=self.gate is not None), "", ""
         asked = f"{path}?{scope.query_string}" if scope.query_string else path
         if self._replies is None or method != "POST" or "x-cascade-regenerate" in headers:
             return await self.endpoint.handle(method, asked, headers, body, caller), "", ""
         return await self._kept(work, self._replies, asked, headers, body, caller)
+
+    async def _body(self, work: Work, headers: dict[str, str], length: int) -> bytes | Response:
+        most = self.settings.limits.body
+        work.reading = True
+        try:
+            body = await read(work.proto, length, most)
+        except TooLarge:
+            return refused(work.path, headers, 413, f"the body is larger than {most} bytes", close=True)
+        work.reading = False
+        return body
 
     async def _kept(
         self, work: Work, replies: Replies, asked: str, headers: dict[str, str], body: bytes, caller: "Caller"
@@ -206,8 +245,9 @@ class Gateway:
             kept, told = found
             return Response(200, told, kept.body), kept.tier, "cache"
         self.metrics.misses += 1
+        purges = replies.purges
         response = await self.endpoint.handle("POST", asked, headers, body, caller)
-        replies.keep(key, response, work.done)
+        replies.keep(key, response, work.done, purges)
         return response, "", ""
 
     async def _streamed(self, work: Work, response: Response, pieces: AsyncIterator[bytes]) -> None:

@@ -24,7 +24,7 @@ def report(cascades: Mapping[str, Cascade], *, draining: bool, now: float | None
     shut = [name for name, cascade in cascades.items() if not usable(cascade, now)]
     if draining:
         ready, why = False, "draining"
-    elif len(shut) == len(cascades):
+    elif cascades and len(shut) == len(cascades):
         ready, why = False, "no tier can be asked"
     else:
         ready, why = True, ""

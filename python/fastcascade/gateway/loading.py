@@ -1,9 +1,10 @@
 """From a file to what a worker serves. Done by each worker anew, so that a reload reads all of it again."""
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastcascade import config
 from fastcascade.errors import ConfigError
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
     from fastcascade.config.models import Raw
     from fastcascade.gateway.app import Gatekeeper
+    from fastcascade.gateway.joined import Joined
     from fastcascade.gateway.passthrough import Passthrough
+    from fastcascade.gateway.proxy import Routes
+    from fastcascade.shared.shared import Shared
     from fastcascade.wire.endpoint import Done, Endpoint
 
 __all__ = ["Service", "load", "settings_of"]
@@ -28,24 +32,30 @@ class Service:
     endpoint: "Endpoint"
     cascades: "Mapping[str, Cascade]"
     gate: "Gatekeeper | None" = None
+    routes: "Routes | None" = None
+    joined: "Joined | None" = None
 
 
-def settings_of(file: str | os.PathLike[str], given: "Mapping[str, Any] | None" = None) -> Settings:
+def settings_of(
+    file: str | os.PathLike[str], given: "Mapping[str, Any] | None" = None, place: config.Place | None = None
+) -> Settings:
     """The settings of the server as the file has them; what is `given` elsewhere goes before. Nothing is built."""
-    told, given = config.load_settings(file), dict(given or {})
+    told, given = config.load_settings(file, place), dict(given or {})
     if "drain" in given:  # the wait before it may be the file's, made for a longer one
         given.setdefault("linger", min(told.linger, given["drain"] / 4))
     return replace(told, **given)
 
 
-def load(file: str | os.PathLike[str], settings: Settings) -> Service:
+def load(file: str | os.PathLike[str], settings: Settings, place: config.Place | None = None) -> Service:
     """Build it all. Raises `ConfigError` with all that is wrong with the file."""
     from fastcascade.gateway.work import heard  # noqa: PLC0415 - asyncio, which settings do not need
     from fastcascade.wire.endpoint import Endpoint  # noqa: PLC0415 - as above
 
-    whole, folder = config.load_all(file), Path(file).resolve().parent
-    gate = _gate(settings, folder)
-    settings.check_open(guarded=gate is not None)
+    whole, folder = config.load_all(file, place), Path(file).resolve().parent if place is None else place.folder
+    shared = _shared(settings)
+    gate = _gate(settings, folder, shared)
+    # Routes alone cost nobody a model: they may be for everybody, each as its own `guard` says.
+    settings.check_open(guarded=gate is not None or not (whole.cascades or whole.models))
     _known_models(settings, {*whole.cascades, *whole.models})
     raws = {name: _raw(name, each.raw, heard) for name, each in whole.models.items() if each.raw is not None}
     named = None
@@ -54,7 +64,9 @@ def load(file: str | os.PathLike[str], settings: Settings) -> Service:
 
         named = Named(whole.cascades, whole.default, whole.models, raws)
     endpoint: Endpoint
-    if settings.observes:
+    if not (whole.cascades or whole.models):
+        endpoint = cast("Endpoint", None)  # nobody asks it: all paths are the table's
+    elif settings.observes:
         from fastcascade.gateway.observe import Observing  # noqa: PLC0415 - for those who observe
 
         endpoint = Observing(whole.cascades, settings, folder, default=whole.default, on_done=heard, named=named)
@@ -66,7 +78,9 @@ def load(file: str | os.PathLike[str], settings: Settings) -> Service:
         endpoint = Endpoint(whole.cascades, default=whole.default, on_done=heard)
         endpoint.models = named or endpoint.models
     through = {name: each.through for name, each in whole.models.items() if each.through is not None}
-    return Service(endpoint, {**whole.cascades, **through}, gate)
+    routes = _routes(settings, shared, apis=bool(whole.cascades))
+    joined = _joined(shared, whole.cascades, Path(file))
+    return Service(endpoint, {**whole.cascades, **through}, gate, routes, joined)
 
 
 def _raw(name: str, told: "Raw", on_done: "Callable[[Done], object]") -> "Passthrough":
@@ -90,7 +104,40 @@ def _raw(name: str, told: "Raw", on_done: "Callable[[Done], object]") -> "Passth
         raise ConfigError(f"gateway.models.{name}: {error}") from None
 
 
-def _gate(settings: Settings, folder: Path) -> "Gatekeeper | None":
+def _routes(settings: Settings, shared: "Shared | None", *, apis: bool) -> "Routes | None":
+    """What is answered beside the APIs."""
+    if not settings.routes:
+        return None
+    if settings.keys is None and any(each.guard for each in settings.routes):
+        raise ConfigError("gateway.routes: guard = true takes a key, and there are none: give keys = 'keys.json' too")
+    from fastcascade.gateway.proxy import Routes  # noqa: PLC0415 - asyncio, which settings do not need
+
+    return Routes(settings, apis=apis, shared=shared)
+
+
+def _shared(settings: Settings) -> "Shared | None":
+    """The store that it shares with other gateways."""
+    told = settings.shared
+    if told is None:
+        return None
+    from fastcascade.shared.shared import Shared  # noqa: PLC0415 - an extra
+
+    try:
+        return Shared(told.url, prefix=told.prefix, timeout=told.timeout)
+    except ConfigError as error:
+        raise ConfigError(f"gateway.shared: {error}") from None
+
+
+def _joined(shared: "Shared | None", cascades: "Mapping[str, Cascade]", file: Path) -> "Joined | None":
+    """What is shared there."""
+    if shared is None:
+        return None
+    from fastcascade.gateway.joined import Joined  # noqa: PLC0415 - an extra
+
+    return Joined(shared, cascades, hashlib.sha256(file.read_bytes()).digest())
+
+
+def _gate(settings: Settings, folder: Path, shared: "Shared | None" = None) -> "Gatekeeper | None":
     """Who lets callers in, where keys are wanted."""
     if settings.keys is None:
         if settings.account:
@@ -98,7 +145,7 @@ def _gate(settings: Settings, folder: Path) -> "Gatekeeper | None":
         return None
     from fastcascade.gateway.gatekeeper import gatekeeper  # noqa: PLC0415 - stores, which settings do not need
 
-    return gatekeeper(settings, folder)
+    return gatekeeper(settings, folder, shared)
 
 
 def _known_models(settings: Settings, known: set[str]) -> None:

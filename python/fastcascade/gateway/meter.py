@@ -25,14 +25,14 @@ from threading import Condition, Lock, Thread
 from typing import Final, Literal, TypeAlias
 
 from fastcascade.errors import StoreError
-from fastcascade.gateway.account import NANO, Account, Used, nanos, periods_at
+from fastcascade.gateway.account import NANO, Account, Periods, Used, nanos, periods_at
 from fastcascade.gateway.book import Book
 from fastcascade.gateway.keys import MONEY, KeyRecord
 from fastcascade.gateway.money import SHARE, Held, Money, most_for
 from fastcascade.gateway.rates import Denied
 from fastcascade.notices import notify
 
-__all__ = ["EVERY", "PAUSE", "STALE", "Held", "Meter", "Money"]
+__all__ = ["EVERY", "PAUSE", "STALE", "Held", "Meter", "Money", "budget_denied", "cost_unknown", "soft_warning"]
 
 EVERY: Final = 0.25
 """Seconds between two looks at what others have used."""
@@ -99,11 +99,11 @@ class Meter:
                     return Denied("off", STALE, "it cannot be told what this key has spent; try again soon")
                 got = most_for(money, self._share, self._workers, None if asked is None else nanos(asked))
                 if isinstance(got, str):
-                    return self._denied(record, got, now)
+                    return budget_denied(record, got, self._periods, now)
                 most = got
             money.held += most
             money.in_work += 1
-            return Held(most, money.mean, _warning(record, money) if record.soft_day or record.soft_month else "")
+            return Held(most, money.mean, soft_warning(record, money) if record.soft_day or record.soft_month else "")
 
     def leave(
         self,
@@ -148,23 +148,12 @@ class Meter:
             money.nanos += spent
             money.requests += 1
             money.tokens += tokens
-        if cost is None and _has_budget(record):
-            _news(record, "the cost of some requests is not known: they count as was estimated; see to the prices")
+        if cost is None:
+            cost_unknown(record)
         if held is not None and held.nanos and not self._stirred and self._thread is not None:
             with self._wake:
                 self._stirred = True
                 self._wake.notify()
-
-    def _denied(self, record: KeyRecord, why: Literal["day", "month", "held"], now: float) -> Denied:
-        if why == "held":
-            message = "what is left of this key's budget is held by its requests in work; try again when one has ended"
-            return Denied(why, SOON, message)
-        month = why == "month"
-        budget = record.budget_month if month else record.budget_day
-        ends = self._periods.month_ends if month else self._periods.day_ends
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
-        message = f"this key's budget of {budget:g} USD per {why} is spent; it begins anew at {when}"
-        return Denied(why, ends - now, message)
 
     def _money(self, record: KeyRecord, now: float) -> Money:
         """What is known of a key, in the day and month of now."""
@@ -287,7 +276,26 @@ class Meter:
         return True
 
 
-def _warning(record: KeyRecord, money: Money) -> str:
+def budget_denied(record: KeyRecord, why: Literal["day", "month", "held"], periods: Periods, now: float) -> Denied:
+    """What is said where a budget is spent, or what is left of it is held."""
+    if why == "held":
+        message = "what is left of this key's budget is held by its requests in work; try again when one has ended"
+        return Denied(why, SOON, message)
+    month = why == "month"
+    budget = record.budget_month if month else record.budget_day
+    ends = periods.month_ends if month else periods.day_ends
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
+    message = f"this key's budget of {budget:g} USD per {why} is spent; it begins anew at {when}"
+    return Denied(why, ends - now, message)
+
+
+def cost_unknown(record: KeyRecord) -> None:
+    """Tell the operator, where there is a budget."""
+    if any(getattr(record, name) is not None for name in MONEY):
+        _news(record, "the cost of some requests is not known: they count as was estimated; see to the prices")
+
+
+def soft_warning(record: KeyRecord, money: Money) -> str:
     """What is said once a soft budget is passed: to the client in a header, and to the operator."""
     said = [
         f"{spent / NANO:.2f} of {budget:g} USD spent this {period}"
@@ -297,10 +305,6 @@ def _warning(record: KeyRecord, money: Money) -> str:
     for each in said:
         _news(record, f"the soft budget per {each.rpartition(' ')[2]} is passed")
     return "; ".join(said)
-
-
-def _has_budget(record: KeyRecord) -> bool:
-    return any(getattr(record, name) is not None for name in MONEY)
 
 
 def _news(record: KeyRecord, text: str) -> None:

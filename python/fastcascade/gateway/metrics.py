@@ -7,11 +7,15 @@ place begins at zero, which Prometheus takes for the restart that it is.
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Final
 
+from fastcascade.gateway import metrics_levels
+from fastcascade.gateway.slate import Slate
+
 if TYPE_CHECKING:
+    from fastcascade.caching.answers import AnswerCache
     from fastcascade.wire.endpoint import Done
 
 __all__ = ["EVERY", "Board", "Metrics"]
@@ -28,6 +32,7 @@ KINDS: Final = {
     "fastcascade_tokens_total": ("counter", "Tokens of all calls, by kind."),
     "fastcascade_cache_hits_total": ("counter", "Requests answered from the gateway's cache."),
     "fastcascade_cache_misses_total": ("counter", "Requests that were looked for in the gateway's cache in vain."),
+    **metrics_levels.KINDS,
     "fastcascade_observed_total": ("counter", "What became of observed requests."),
     "fastcascade_observed_spent_usd_total": ("counter", "What looking at them has cost, in US dollars."),
     "fastcascade_observed_saved_usd": ("gauge", "What the cascade would have saved on them, in US dollars."),
@@ -52,6 +57,7 @@ class Metrics:
         self.cost = 0.0
         self.unknown = self.hits = self.misses = 0
         self.changes = 0
+        self.caches: Sequence[AnswerCache] = ()
         self.observed: Any = None
         """What observes, if anything does: with `counts`, `spent` and `saved`."""
 
@@ -119,6 +125,7 @@ class Metrics:
         yield "fastcascade_cost_unknown_total", (), self.unknown
         yield "fastcascade_cache_hits_total", (), self.hits
         yield "fastcascade_cache_misses_total", (), self.misses
+        yield from metrics_levels.samples(self.caches)
         if self.observed is not None:
             for became, n in self.observed.counts.items():
                 yield "fastcascade_observed_total", (("became", became),), n
@@ -161,6 +168,8 @@ class Board:
         """Make it, before the processes are made; memory is taken when it is written."""
         self.places, self.size = places, size
         self._memory = mmap(-1, places * size)
+        self.slate = Slate(places)
+        """Where they tell one another what was purged."""
 
     def write(self, place: int, text: str) -> None:
         """Put a text in one's place; what is too long is left out, whole lines from the end."""

@@ -12,7 +12,7 @@ from fastcascade._core import Clock, Quota, RateLimiter
 from fastcascade.gateway.keys import KeyRecord, quota_of
 from fastcascade.guards.limits import RateFields
 
-__all__ = ["Denied", "Rate"]
+__all__ = ["BUCKET", "Denied", "Rate", "token_quota"]
 
 BUCKET: Final = "key"
 """Each key has limiters of its own, with one bucket."""
@@ -39,8 +39,7 @@ class Rate:
     def __init__(self, record: KeyRecord, workers: int = 1, clock: Clock | None = None) -> None:
         """Full at the beginning."""
         self._requests = _limiter(quota_of(record.limit), workers, clock)
-        per_minute = record.tokens_per_minute
-        self._tokens = _limiter(Quota(per_minute, "minute") if per_minute else None, workers, clock)
+        self._tokens = _limiter(token_quota(record), workers, clock)
         told = ((self._requests, "requests"), (self._tokens, "tokens"))
         self._fields = [RateFields(limiter, name) for limiter, name in told if limiter is not None]
 
@@ -69,6 +68,11 @@ class Rate:
         if len(lines) < 2:
             return lines[0] if lines else []
         return [(name, f"{first}, {second}") for (name, first), (_, second) in zip(*lines, strict=True)]
+
+
+def token_quota(record: KeyRecord) -> Quota | None:
+    """Its limit of tokens."""
+    return Quota(record.tokens_per_minute, "minute") if record.tokens_per_minute else None
 
 
 def _limiter(quota: Quota | None, workers: int, clock: Clock | None) -> RateLimiter | None:

@@ -49,6 +49,8 @@ class Replies:
         self._credentials = () if guarded else CREDENTIALS
         self._named = f"req_{os.urandom(8).hex()}"
         self._numbers = itertools.count()
+        self.purges = 0
+        """How often something was forgotten: what was being made meanwhile is not kept."""
         self._cache: Cache[KeptReply] = Cache(kept.items, kept.memory, kept.ttl)
 
     def key(self, caller: "Caller", path: str, headers: Mapping[str, str], body: bytes) -> Key:
@@ -77,10 +79,13 @@ class Replies:
             told.append((name, request_id))
         return kept, told
 
-    def keep(self, key: Key, response: "Response", done: "Done | None") -> None:
-        """Keep an answer that may be given again: whole, good, and asked for without chance."""
+    def keep(self, key: Key, response: "Response", done: "Done | None", purges: int = 0) -> None:
+        """Keep an answer that may be given again: whole, good, and asked for without chance.
+
+        `purges` is how many there had been when it was asked for.
+        """
         answer = done.answer if done is not None else None
-        if done is None or answer is None or response.body is None or response.status != 200:
+        if done is None or answer is None or response.body is None or response.status != 200 or purges != self.purges:
             return
         if answer.degraded or answer.ticket or not (self._every or done.asked.request.temperature == 0):
             return
@@ -88,4 +93,13 @@ class Replies:
         headers += [("x-cascade-via", "cache"), ("x-cascade-cost-usd", "0")]
         ids = tuple(name for name, _ in response.headers if name in IDS)
         kept = KeptReply(headers, ids, response.body, answer.tier)
-        self._cache.put(key, kept, weight=len(response.body))
+        self._cache.put(key, kept, weight=len(response.body), tags=answer.tags)
+
+    def forget(self, tag: str | None = None) -> int:
+        """Forget those with a tag, or all; how many these were."""
+        self.purges += 1
+        if tag is not None:
+            return self._cache.invalidate(tag)
+        gone = len(self._cache)
+        self._cache.clear()
+        return gone

@@ -6,6 +6,8 @@ accept from one and the same socket: what waits there is taken by whoever is lef
 
     SIGTERM, SIGINT   no more requests after `linger`, those in work have `drain`; a second one ends at once
     SIGHUP            new workers from the file as it is now, one after the other; the old ones drain
+
+A file may also be one that is published (following.py): each new version is served as a changed file is.
 """
 
 import gc
@@ -18,15 +20,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.errors import ConfigError
 from fastcascade.gateway import loading
 from fastcascade.gateway.listening import address_of, listen
 from fastcascade.gateway.metrics import Board
-from fastcascade.gateway.settings import MOST_WORKERS
+from fastcascade.gateway.settings import MOST_WORKERS, Settings
 from fastcascade.gateway.staff import Member, Staff
 from fastcascade.gateway.watched import Watched
+
+if TYPE_CHECKING:
+    from fastcascade.gateway.following import Following
 
 __all__ = ["Supervisor", "serve"]
 
@@ -46,39 +51,56 @@ PLACES: Final = 2 * MOST_WORKERS
 Say = Callable[[str], object]
 
 
-def serve(file: str | os.PathLike[str], options: Mapping[str, Any] | None = None, *, reload: bool = False) -> int:
+def serve(
+    file: "str | os.PathLike[str] | Following", options: Mapping[str, Any] | None = None, *, reload: bool = False
+) -> int:
     """Serve a cascade until told to end; the exit code. Raises `ConfigError` for what the operator must change.
 
     Args:
-        file: the cascade's configuration.
+        file: the cascade's configuration, or where it is published.
         options: settings of the server that go before the file's, by their names in `Settings`.
         reload: whether to begin anew when the file, what lies beside it, or a certificate changes.
     """
-    supervisor = Supervisor(Path(file), options, reload=reload)
-    gc.freeze()  # what is loaded stays: neither we nor our workers look through it again, and its pages stay shared
-    gc.enable()  # whoever called may have had it wait until here
+    path, source = (Path(file), None) if isinstance(file, str | os.PathLike) else (Path(), file)
     try:
-        return supervisor.run()
+        supervisor = Supervisor(path, options, source, reload=reload)
+        gc.freeze()  # what is loaded stays: neither we nor our workers look through it again, and its pages stay shared
+        gc.enable()  # whoever called may have had it wait until here
+        try:
+            return supervisor.run()
+        finally:
+            gc.unfreeze()
     finally:
-        gc.unfreeze()
+        if source is not None:
+            source.end()
 
 
 class Supervisor:
     """Keeps workers at work. Everything happens in `run`; signals only wake it."""
 
     def __init__(
-        self, file: Path, options: Mapping[str, Any] | None = None, *, reload: bool = False, say: Say | None = None
+        self,
+        file: Path,
+        options: Mapping[str, Any] | None = None,
+        source: "Following | None" = None,
+        *,
+        reload: bool = False,
+        say: Say | None = None,
     ) -> None:
         """Read the settings, and open the socket."""
         if not hasattr(os, "fork"):
             raise ConfigError("the gateway needs a POSIX system; on Windows, run it in WSL or in a container")
-        self.file, self.options = file, options
-        self.settings = loading.settings_of(file, options)
+        self._say = say or _said
+        self.options, self.source = options, source
+        self.place = source.place if source is not None else None
+        self.file = file if source is None else source.begin(self._say)
+        self.settings = self._first_settings()
         self.listener = listen(self.settings.host, self.settings.port)
         self.address = address_of(self.listener, secure=self.settings.tls is not None)
-        self.staff = Staff(file, self.listener, Board(PLACES))
-        self._watched = Watched(file) if reload else None
-        self._say = say or _said
+        self.staff = Staff(self.file, self.listener, Board(PLACES), self.place)
+        beside = self.file if self.place is None else self.place.folder / self.file.name
+        self._watched = Watched(beside) if reload else None
+        self._before = (self.file, self.settings)  # what runs while another is tried
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._turns: list[Member] = []  # who is to be replaced
@@ -87,6 +109,16 @@ class Supervisor:
         self._died = 0
         self._last_death = self._respawn_at = self._look_at = 0.0
         self._code = 0
+
+    def _first_settings(self) -> Settings:
+        try:
+            return loading.settings_of(self.file, self.options, self.place)
+        except ConfigError as error:
+            good = self.source.fall_back(self.file, str(error)) if self.source is not None else None
+            if good is None:
+                raise
+            self.file = good
+        return loading.settings_of(self.file, self.options, self.place)
 
     # Running.
 
@@ -123,7 +155,7 @@ class Supervisor:
             if key.data is None:
                 with suppress(BlockingIOError):
                     woken.recv(4096)
-            else:
+            elif key.data in self.staff.members:
                 self._told(key.data)
         while self._signals:
             if self._signals.pop(0) == signal.SIGHUP:
@@ -137,10 +169,17 @@ class Supervisor:
         if self._respawn_at and now >= self._respawn_at:
             self._respawn_at = 0.0
             self._fill()
-        if self._watched is not None and now >= self._look_at and not self._stopping:
+        if not self._stopping:
+            self._look(now)
+
+    def _look(self, now: float) -> None:
+        """See whether there is something new to be served."""
+        if self._watched is not None and now >= self._look_at:
             self._look_at = now + TICK
             if self._watched.changed(self.settings.tls):
                 self._reload()
+        if self.source is not None and self._announced and self.source.heard(now):
+            self._reload()
 
     # Members come and go.
 
@@ -164,9 +203,11 @@ class Supervisor:
             self._announced = True
             many = f", {self._wanted} workers" if self._wanted > 1 else ""
             self._say(f"listening at {self.address}{many}")
+            self._runs()
         if self._changing and not self._turns and not self.staff.accepting():
             self._changing = False
             self._say("reloaded")
+            self._runs()
             self._once_more()
 
     def _ended(self, member: Member, code: int) -> None:
@@ -174,6 +215,8 @@ class Supervisor:
             return
         why = member.failure or f"a worker ended by itself, with {code}"
         if not self._announced:
+            if self._fell_back(why):
+                return
             self._code = self._code or 2
             if not self._stopping:
                 self._stop()
@@ -181,7 +224,7 @@ class Supervisor:
         elif member.instead is not None:
             self._turns.clear()
             self._changing = False
-            self._say(f"{why}\nnothing was changed: what ran before still runs")
+            self._refused(why)
             self._once_more()
         elif not self._stopping:
             now = time.monotonic()
@@ -216,11 +259,15 @@ class Supervisor:
             self._again = True
             return
         before = self.settings
+        self._before = (self.file, before)
+        if self.source is not None:
+            self.file = self.source.newest
         try:
-            self.settings = loading.settings_of(self.file, self.options)
+            self.settings = loading.settings_of(self.file, self.options, self.place)
         except ConfigError as error:
-            self._say(f"{error}\nnothing was changed: what ran before still runs")
+            self._refused(str(error))
             return
+        self.staff.file = self.file
         if (self.settings.host, self.settings.port) != (before.host, before.port):
             self._say("another address is listened at only after a restart")
         self._turns, self._changing = self.staff.ready(), True
@@ -237,6 +284,35 @@ class Supervisor:
             self._say("a reload was left unfinished: too many old workers still drain; ask for it again")
         self._wanted = self.settings.workers
         self._fill()
+
+    def _runs(self) -> None:
+        """What is served by now is good."""
+        if self.source is not None:
+            self.source.runs(self.file)
+
+    def _refused(self, why: str) -> None:
+        """What was to be served is not."""
+        self._say(f"{why}\nnothing was changed: what ran before still runs")
+        if self.source is not None:
+            self.source.refused(self.file, why)
+            self.file, self.settings = self._before
+            self.staff.file = self.file
+
+    def _fell_back(self, why: str) -> bool:
+        """Begin with the copy of what was good last, where what is published cannot be served; whether there is one."""
+        good = self.source.fall_back(self.file, why) if self.source is not None and not self._stopping else None
+        if good is None:
+            return False
+        for each in tuple(self.staff.members):
+            self._selector.unregister(each.control)
+            self.staff.kill(each)
+            self.staff.bury(each)
+        self.file = self.staff.file = good
+        self.settings = loading.settings_of(good, self.options, self.place)
+        self._wanted = self.settings.workers
+        for _ in range(self._wanted):
+            self._hire()
+        return True
 
     def _once_more(self) -> None:
         if self._again:

@@ -1,18 +1,26 @@
 """What the gateway can be told, checked when it is built; the [gateway] table of a cascade's file says the same."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from fastcascade.errors import ConfigError
+from fastcascade.gateway.proxy_settings import ProxyPool, ProxyRoute
 
-__all__ = ["Kept", "Limits", "Mode", "Observe", "Settings", "Tls", "WhenOff"]
+__all__ = ["Kept", "Limits", "Mode", "Observe", "Settings", "SharedStore", "Tls", "WhenOff"]
 
 MOST_WORKERS: Final = 256
 DAY: Final = 86_400.0
-ACCOUNTS: Final = ("sqlite:", "redis://", "rediss://", "unix://")
+STORES: Final = (
+    *("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://"),
+    *("redis+cluster://", "rediss+cluster://"),
+)
+ACCOUNTS: Final = ("sqlite:", *STORES)
+PREFIX: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+MOST_TIMEOUT: Final = 30.0
 
 Mode: TypeAlias = Literal["enforce", "observe"]
 WhenOff: TypeAlias = Literal["closed", "open"]
@@ -81,6 +89,32 @@ class Kept:
         """Refuse what cannot work."""
         if not (0 < self.ttl <= 365 * DAY and self.items > 0 and self.memory > 0):
             raise ConfigError("a cache of answers needs a ttl, items and memory above zero")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStore:
+    """A Redis or Valkey that several gateways share: answers, limits, deadlines of providers, news.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, and the same with `rediss+`.
+        prefix: what the names of its keys begin with: gateways of one prefix are one service.
+        timeout: seconds for one command; what takes longer is done without it.
+    """
+
+    url: str = field(repr=False)
+    prefix: str = "fastcascade"
+    timeout: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if not self.url.startswith(STORES):
+            raise ConfigError(f"shared: url must begin with one of {', '.join(STORES)}")
+        if not 0 < self.timeout <= MOST_TIMEOUT:
+            raise ConfigError(
+                f"shared: timeout must be above zero and at most {MOST_TIMEOUT:g} s, not {self.timeout!r}"
+            )
+        if not PREFIX.fullmatch(self.prefix):
+            raise ConfigError(f"shared: prefix is of letters, digits, '.', '_', ':' and '-', not {self.prefix!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +202,17 @@ class Settings:
         metrics_key: what /metrics is to be asked with, as `authorization: Bearer`, from wherever it is asked.
         allow_anyone: whether it may listen beyond this machine without keys.
         keys: the file of callers' keys; None lets in anyone.
-        account: where it is kept what each key has used: `sqlite:PATH`, or the URL of a Redis.
+        shared: a Redis that it shares with other gateways; None is none.
+        account: where it is kept what each key has used: `sqlite:PATH` for the workers of one machine, or the URL of a
+            Redis, where rates and budgets are those of all gateways together. Where none is named but something is
+            `shared`, it is there.
         account_off: what is done about keys with a hard budget while that cannot be reached: "closed" refuses them,
-            "open" lets them in by what each worker knows.
+            "open" lets them in by what each worker knows: with Redis, each by its part of what was left.
         mode: "enforce" answers by the cascade; "observe" by its last tier alone, and notes what the cascade would do.
         observe: how that is done, and for whom it is otherwise.
+        pools: where routes lead, by name. See proxy_settings.py.
+        routes: what else is answered than the APIs, by path.
+        proxies: addresses and networks of proxies whose word on who asks is taken.
     """
 
     host: str = "127.0.0.1"
@@ -188,10 +228,14 @@ class Settings:
     metrics_key: str = field(default="", repr=False)
     allow_anyone: bool = False
     keys: Path | None = None
+    shared: SharedStore | None = None
     account: str = ""
     account_off: WhenOff = "closed"
     mode: Mode = "enforce"
     observe: Observe = field(default_factory=Observe)
+    pools: Mapping[str, ProxyPool] = field(default_factory=dict)
+    routes: Sequence[ProxyRoute] = ()
+    proxies: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -204,12 +248,17 @@ class Settings:
         if self.keys is not None:
             object.__setattr__(self, "keys", Path(self.keys))
         if self.account and not self.account.startswith(ACCOUNTS):
-            raise ConfigError("account must be 'sqlite:PATH', or a URL that begins with redis://, rediss:// or unix://")
+            raise ConfigError(f"account must be 'sqlite:PATH', or a URL that begins with one of {', '.join(STORES)}")
 
     @property
     def observes(self) -> bool:
         """Whether any request might be observed."""
         return "observe" in (self.mode, *self.observe.routes.values(), *self.observe.models.values())
+
+    @property
+    def websockets(self) -> bool:
+        """Whether any route takes them."""
+        return any(each.websocket for each in self.routes)
 
     @property
     def is_local(self) -> bool:

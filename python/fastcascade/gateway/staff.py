@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
+from fastcascade.config import Place
 from fastcascade.gateway import worker
 from fastcascade.gateway.metrics import Board
 from fastcascade.gateway.settings import Settings
@@ -52,11 +53,12 @@ class Staff:
         file: what they serve.
         listener: where they accept.
         board: where their metrics stand; it has a place for each, and for those who drain.
+        source: where the words of the file are seen from; its own folder by default.
     """
 
-    def __init__(self, file: Path, listener: socket.socket, board: Board) -> None:
+    def __init__(self, file: Path, listener: socket.socket, board: Board, source: Place | None = None) -> None:
         """None yet."""
-        self.file, self.listener, self.board = file, listener, board
+        self.file, self.listener, self.board, self.source = file, listener, board, source
         self.members: list[Member] = []
 
     def ready(self) -> list[Member]:
@@ -81,7 +83,8 @@ class Staff:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid == 0:
-            self._become(worker.Job(self.file, settings, self.listener, theirs, place, self.board), ours)
+            job = worker.Job(self.file, settings, self.listener, theirs, place, self.board, self.source)
+            self._become(job, ours)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         theirs.close()
         member = Member(pid, place, ours, instead)

@@ -10,8 +10,9 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from fastcascade.config import Place
 from fastcascade.errors import ConfigError
 from fastcascade.gateway import listening, loading, silent, tls
 from fastcascade.gateway.app import Gateway
@@ -28,6 +29,9 @@ except ImportError as error:
     raise ConfigError(
         f"the gateway needs {(error.name or 'granian').partition('.')[0]}: pip install 'fastcascade[gateway]'"
     ) from None
+
+if TYPE_CHECKING:
+    from fastcascade.gateway.joined import Joined
 
 __all__ = ["BACKLOG", "CLOSED", "FAILED", "READY", "Job", "begin"]
 
@@ -57,6 +61,7 @@ class Job:
         control: says to the supervisor that it is ready, has failed, or accepts no more; its end is the supervisor's.
         place: its place on the board, which is also its name.
         board: where the metrics of all stand.
+        source: where the words of the file are seen from; its own folder by default.
     """
 
     file: Path
@@ -65,6 +70,7 @@ class Job:
     control: socket.socket
     place: int
     board: Board
+    source: Place | None = None
 
 
 class _Server(Server):
@@ -76,7 +82,7 @@ class _Server(Server):
             target,
             interface=Interfaces.RSGI,
             http=HTTPModes.auto,
-            websockets=False,
+            websockets=settings.websockets,
             backlog=BACKLOG,
             backpressure=limits.connections,
             http1_settings=HTTP1Settings(header_read_timeout=int(limits.idle * 1000), max_buffer_size=limits.head),
@@ -114,7 +120,7 @@ def begin(job: Job) -> NoReturn:
 def _run(job: Job) -> int:
     try:
         secure = tls.checked(job.settings.tls)
-        service = loading.load(job.file, job.settings)
+        service = loading.load(job.file, job.settings, job.source)
         gateway = Gateway(
             service.endpoint,
             gate=service.gate,
@@ -122,6 +128,7 @@ def _run(job: Job) -> int:
             cascades=service.cascades,
             worker=str(job.place),
             board=job.board,
+            routes=service.routes,
         )
     except ConfigError as error:
         job.control.sendall(FAILED + str(error).encode(errors="replace"))
@@ -129,15 +136,15 @@ def _run(job: Job) -> int:
     gc.collect()
     gc.freeze()  # what was built stays; the collector need not walk it again and again
     gc.set_threshold(COLLECTED, 10, 10)
-    uvloop.run(_Worker(job, gateway, secure).main())
+    uvloop.run(_Worker(job, gateway, secure, service.joined).main())
     return 0
 
 
 class _Worker:
     """The worker's own loop."""
 
-    def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any]) -> None:
-        self.job, self.gateway = job, gateway
+    def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any], joined: "Joined | None") -> None:
+        self.job, self.gateway, self.joined = job, gateway, joined
         self._port: int = job.listener.getsockname()[1]
         self._mark = listening.mark_of(job.listener.fileno())
         self.server: Any = _Server(job.listener, gateway, job.settings, secure)
@@ -148,6 +155,8 @@ class _Worker:
         """Serve until told to end, and then come to the end."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
+        if self.joined is not None:
+            await self.joined.begin()
         serving = loop.create_task(self.server.serve())
         ended = loop.create_task(self._ending.wait())
         self.gateway.on_start = lambda: loop.call_soon(self._started)  # right after it, the server listens
@@ -200,10 +209,11 @@ class _Worker:
                 break
             await asyncio.sleep(NAPS)
         watch.stop()
-        for holder in (self.gateway.endpoint, self.gateway.gate):  # what is looked at beside, and the account
+        for holder in (self.gateway.endpoint, self.gateway.gate, self.gateway.routes):  # what is done beside requests
             await self._closed("what is done beside", holder)
         for name, cascade in self.gateway.cascades.items():
             await self._closed(name, cascade)
+        await self._closed("what is shared", self.joined)
 
     async def _closed(self, name: str, thing: Any) -> None:
         """Close it, if it has something to close."""

@@ -7,13 +7,13 @@ Fields as in draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "defaul
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil, isfinite
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from fastcascade._core import Identity, Quota, RateLimiter
+from fastcascade._core import Identity, Quota
 from fastcascade.errors import ConfigError
 from fastcascade.guards.guard import Call, Headers
 
-__all__ = ["Proxies", "RateFields", "bucket_of"]
+__all__ = ["Limited", "Proxies", "RateFields", "bucket_of"]
 
 MOST_HOPS: Final = 32
 """Addresses read of a header: a client may send as many as it likes."""
@@ -38,10 +38,23 @@ def bucket_of(identity: Identity | None, client: str) -> str:
     return str(mapped) if mapped is not None else address.packed[:8].hex()
 
 
+class Limited(Protocol):
+    """What knows a limit and how much of it is left: a `RateLimiter`, or one that is shared, as it last knew."""
+
+    @property
+    def quota(self) -> Quota:
+        """What each bucket is allowed."""
+        ...
+
+    def available(self, bucket: str, /) -> float:
+        """Tokens left in a bucket."""
+        ...
+
+
 class RateFields:
     """The fields that tell a client of its limit."""
 
-    def __init__(self, limiter: RateLimiter, name: str = "default") -> None:
+    def __init__(self, limiter: Limited, name: str = "default") -> None:
         """Of one limiter; `name` is how the policy is called in the fields."""
         if not name.isascii() or not name.isprintable() or '"' in name or "\\" in name:
             raise ConfigError(f"{name!r} cannot be the name of a policy: use plain letters")

@@ -48,15 +48,15 @@ class RedisReviews:
     In a cluster all keys are in one slot, by the braces around the prefix.
 
     Args:
-        url: `redis://user:password@host:6379/0`, `rediss://...` with TLS, or `unix://...`. redis-py's settings can be
-            added: `?ssl_ca_certs=...`.
+        url: `redis://user:password@host:6379/0`, `rediss://...` with TLS, or `unix://...`, to which redis-py's settings
+            can be added; or as of `Shared`: `redis+sentinel://host:26379,other/name/0`, `redis+cluster://host,other`.
         prefix: what the names of the keys begin with; one for each queue.
         timeout: seconds for one operation, after which it is a `StoreError`.
         connections: the most that each event loop opens; others wait their turn, within their time.
         durable: what to do about a server that is set to lose reviews: "warn" is a notice, "require" a `StoreError`
             for everything, "trust" is not to ask how it is set.
-        client: makes a client of `redis.asyncio` that decodes nothing, for clusters and sentinels; the URL is then only
-            a name, and such a client has retries of its own.
+        client: makes a client of `redis.asyncio` that decodes nothing; the URL is then only a name. It may have retries
+            of its own, as the clients for Sentinel and for clusters do.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class RedisReviews:
     ) -> None:
         """Check the settings; no connection is made."""
         try:
-            from fastcascade.stores.redis_link import Link, factory_of, where_of  # noqa: PLC0415 # loads redis-py
+            from fastcascade.stores.redis_link import Link  # noqa: PLC0415 # loads redis-py
+            from fastcascade.stores.redis_ways import factory_of, where_of  # noqa: PLC0415 # likewise
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != "redis":
                 raise

@@ -3,38 +3,26 @@
 What a server says word for word is never repeated: it may hold what was sent to it.
 """
 
-import re
 from asyncio import Lock, Task, create_task, get_running_loop, timeout, wait
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
 
-from fastcascade.errors import ConfigError, StoreError
+from fastcascade.errors import StoreError
+from fastcascade.shared import codes
 from fastcascade.stores.redis_scripts import MEND, MENDED, ORDERS, Script
 
-__all__ = ["Link", "factory_of", "text_of", "where_of"]
+__all__ = ["Link", "text_of"]
 
 CODES: Final = {
-    "OOM": "is full (maxmemory): give it more, or purge what has ended",
-    "READONLY": "is a read-only replica: name the primary in the URL",
-    "MISCONF": "cannot write to its disk, and takes no changes until it can",
-    "LOADING": "is loading its data; try again soon",
-    "MASTERDOWN": "has lost its primary",
-    "NOREPLICAS": "has too few replicas, and takes no changes",
-    "NOAUTH": "wants a password",
-    "WRONGPASS": "does not take the user's name or password",
+    **codes.CODES,
     "NOPERM": "does not let this user do that: it needs EVALSHA, EVAL, XREAD, XREVRANGE and what the scripts call",
     "WRONGTYPE": "holds something else under one of the store's keys: choose another prefix",
     "DAMAGED": "holds a review that cannot be read, or what is none of ours under the store's keys",
-    "BUSY": "is busy with a script of somebody's",
-    "CLUSTERDOWN": "is a cluster that is down",
-    "MOVED": "is part of a cluster: give the store a client for clusters",
     "CROSSSLOT": "is part of a cluster, and the prefix puts the keys into several slots",
 }
-CODE: Final = re.compile(rf"\b({'|'.join(CODES)})\b")
+CODE: Final = codes.pattern_of(CODES)
 KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.AuthenticationError, "WRONGPASS"),
     (exceptions.NoPermissionError, "NOPERM"),
@@ -47,40 +35,6 @@ KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.MovedError, "MOVED"),
 )
 """Of these redis-py takes the code from the message."""
-UNSURE: Final = "; whether it was carried out is not known"
-
-
-def where_of(url: str) -> str:
-    """What a URL points to, without user and password."""
-    parts = _parsed(url)
-    return str(parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}/{parts.get('db', 0)}")
-
-
-def factory_of(url: str, seconds: float, connections: int) -> Callable[[], "Redis"]:
-    """What makes a client with a pool. The URL's own settings come first."""
-    settings: dict[str, Any] = {
-        "max_connections": connections,
-        "timeout": seconds,
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
-        "socket_keepalive": True,
-        **_parsed(url),
-        "protocol": 2,
-        "decode_responses": False,
-    }
-    try:
-        BlockingConnectionPool(**settings).make_connection()  # type: ignore[no-untyped-call] # redis-py's
-    except (TypeError, ValueError, exceptions.RedisError):
-        raise ConfigError("a setting in the URL of Redis is not one of redis-py's; the URL is not shown here") from None
-    return lambda: Redis.from_pool(BlockingConnectionPool(**settings))
-
-
-def _parsed(url: str) -> dict[str, Any]:
-    try:
-        return dict(parse_url(url))
-    except ValueError:
-        msg = "not a URL of Redis: it is to be as redis://user:password@host:6379/0, rediss://... or unix://...; it is"
-        raise ConfigError(f"{msg} not shown here") from None
 
 
 class Link:
@@ -116,7 +70,7 @@ class Link:
             async with timeout(self._seconds):
                 return await asking()
         except (TimeoutError, exceptions.TimeoutError):
-            self._fail(f"has not replied within {self._seconds:g} s{UNSURE}")
+            self._fail(f"has not replied within {self._seconds:g} s{codes.UNSURE}")
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError, EOFError) as error:
             # A server that was gone may have come back with less than it said it had.
             self.lost = self.lost or not isinstance(error, exceptions.ResponseError)
@@ -125,10 +79,10 @@ class Link:
     async def risk(self) -> str:
         """By which of its settings the server may lose what it has taken; empty where it keeps all."""
         info = {
-            **await self._setting(lambda: self.client.info("persistence")),
-            **await self._setting(lambda: self.client.info("memory")),
+            **await self._setting(lambda there: self.client.info("persistence", **there)),
+            **await self._setting(lambda there: self.client.info("memory", **there)),
         }
-        config = await self._setting(lambda: self.client.config_get("appendfsync"))
+        config = await self._setting(lambda there: self.client.config_get("appendfsync", **there))
         return "; ".join(_risks(info, config))
 
     async def mend(self) -> int:
@@ -138,7 +92,7 @@ class Link:
         beginning of a transaction that never ends: when the file is read the next time, that beginning is carried
         out with the change that follows it. So the orders are gone over once in each run of the server.
         """
-        told = await self._setting(lambda: self.client.info("server"))
+        told = await self._setting(lambda there: self.client.info("server", **there))
         run = told.get("run_id") or told.get("server_run_id") or ""
         if run and await self.run(MENDED, "") == run.encode():
             return 0
@@ -154,12 +108,16 @@ class Link:
             await self.run(MENDED, run)
         return mended
 
-    async def _setting(self, asking: Callable[[], Any]) -> dict[str, str]:
-        """What the server says of itself; nothing where it does not let us ask."""
+    async def _setting(self, asking: Callable[[dict[str, Any]], Any]) -> dict[str, str]:
+        """What the server says of itself; nothing where it does not let us ask. In a cluster it is the keys' node."""
 
         async def told() -> Any:
+            there: dict[str, Any] = {}
+            if hasattr(self.client, "get_node_from_key"):
+                await self.client.initialize()
+                there["target_nodes"] = self.client.get_node_from_key(self._keys[0].decode("utf-8", "surrogatepass"))
             try:
-                return await asking()
+                return await asking(there)
             except exceptions.NoPermissionError:
                 return {}
             except exceptions.ResponseError as error:
@@ -223,8 +181,8 @@ def _told(error: Exception) -> str:
     if known is not None:
         return CODES[known[1]]
     if isinstance(error, exceptions.ResponseError | exceptions.DataError):
-        return "refused a command; its own log may say why"
-    return f"cannot be reached, or the connection was lost{UNSURE}"
+        return codes.REFUSED
+    return f"cannot be reached, or the connection was lost{codes.UNSURE}"
 
 
 def _risks(info: Mapping[str, str], config: Mapping[str, str]) -> Iterator[str]:
