@@ -13,7 +13,7 @@ from fastcascade.backends import Function
 from fastcascade.entry import Instance, Pool
 from fastcascade.gateway.health import report
 from fastcascade.gateway.limits import length_of
-from fastcascade.gateway.metrics import Board, Metrics, exposition
+from fastcascade.gateway.metrics import Board, Metrics, exposition, told
 from fastcascade.gateway.settings import Kept, Limits, Settings
 from fastcascade.wire.endpoint import Caller, Done, Response
 from gateways import Held, chat, raw, serving
@@ -522,7 +522,7 @@ def test_families_stand_together_whoever_counted() -> None:
     for worker in ("0", "1"):
         metrics = Metrics()
         metrics.count("/v1/messages", 200, 0.3, 'a "tier"\n', "")
-        texts.append(metrics.samples(worker, {"fastcascade_in_flight": 2}))
+        texts.append(told(metrics.packed(worker, {"fastcascade_in_flight": 2})))
     text = exposition(texts)
     heads = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads)) and "# TYPE fastcascade_request_seconds histogram" in heads
@@ -531,16 +531,28 @@ def test_families_stand_together_whoever_counted() -> None:
 
 
 def test_a_board_holds_what_was_written_last() -> None:
-    """Each place has its own text, a longer or shorter one takes its place whole, and what is too long loses lines."""
+    """Each place has its own, a longer or shorter one takes its place whole, and what is too long is refused."""
     board = Board(3, 64)
-    board.write(0, "one\n")
-    board.write(2, "three, at some length\n")
-    board.write(2, "3\n")
-    assert board.read() == {0: "one\n", 2: "3\n"}
-    board.write(1, "0123456789\n" * 9)
-    assert board.read()[1] == "0123456789\n" * 5
-    board.clear(1)
-    assert 1 not in board.read()
+    board.write(0, b"one")
+    board.write(2, b"three, at some length")
+    assert board.write(2, b"3")
+    assert board.read() == {0: b"one", 2: b"3"}
+    assert not board.write(2, b"0123456789" * 9)
+    assert board.read()[2] == b"3"
+    board.clear(2)
+    assert 2 not in board.read()
+
+
+def test_of_too_many_routes_the_counts_are_told_without_histograms() -> None:
+    """What is too much for its place is told in part, and what took no time has no histogram at all."""
+    metrics = Metrics()
+    for number in range(100):
+        metrics.count(f"/routes/{number}", 200, 0.1, "", "")
+    metrics.count("/ping", 200, None, "", "")
+    whole, part = (told(metrics.packed("0", {}, whole=each)) for each in (True, False))
+    assert whole.count("fastcascade_request_seconds_count") == 100
+    assert "fastcascade_request_seconds" not in part
+    assert part.count("fastcascade_requests_total") == whole.count("fastcascade_requests_total") == 101
 
 
 def test_the_access_log_has_names_and_numbers_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -149,7 +149,9 @@ class Gateway:
 
     def _write(self) -> None:
         gauges = {"fastcascade_in_flight": self.busy, "fastcascade_draining": int(self.draining)}
-        self._board.write(int(self.worker) % self._board.places, self.metrics.samples(self.worker, gauges))
+        place = int(self.worker) % self._board.places
+        if not self._board.write(place, self.metrics.packed(self.worker, gauges)):
+            self._board.write(place, self.metrics.packed(self.worker, gauges, whole=False))
 
     # One request.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.gateway import health
-from fastcascade.gateway.metrics import Board, exposition
+from fastcascade.gateway.metrics import Board, exposition, told
 from fastcascade.gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Beside:
             proto.response_bytes(401, [*TEXT, ("www-authenticate", "Bearer")], b"metrics need their key\n")
         else:
             self._write()
-            proto.response_bytes(200, EXPOSITION, exposition(list(self._board.read().values())).encode())
+            proto.response_bytes(200, EXPOSITION, exposition(map(told, self._board.read().values())).encode())
 
     def _may_read(self, headers: Any) -> bool:
         key = self._settings.metrics_key

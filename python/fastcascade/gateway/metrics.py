@@ -1,13 +1,15 @@
 """What has been counted, as Prometheus reads it.
 
-Each worker counts for itself, and puts its text on a board that all workers share: whichever is asked tells of all,
+Each worker counts for itself, and puts that on a board that all workers share: whichever is asked tells of all,
 told apart by the label `worker`. What the others say is up to `EVERY` seconds old. A worker that takes another's
 place begins at zero, which Prometheus takes for the restart that it is.
 """
 
+import itertools
+import marshal
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from fastcascade.caching.answers import AnswerCache
     from fastcascade.wire.endpoint import Done
 
-__all__ = ["EVERY", "Board", "Metrics"]
+__all__ = ["EVERY", "Board", "Metrics", "exposition", "told"]
 
 EVERY: Final = 0.5
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -61,11 +63,13 @@ class Metrics:
         self.observed: Any = None
         """What observes, if anything does: with `counts`, `spent` and `saved`."""
 
-    def count(self, path: str, status: int, seconds: float, tier: str, via: str) -> None:
-        """One request has ended."""
+    def count(self, path: str, status: int, seconds: float | None, tier: str, via: str) -> None:
+        """One request has ended; `seconds` are None where it took none, as an answer that is always the same."""
         self.changes += 1
         key = (path, status, tier, via)
         self._requests[key] = self._requests.get(key, 0) + 1
+        if seconds is None:
+            return
         row = self._seconds.get(path)
         if row is None:
             row = self._seconds[path] = [0.0] * (len(BOUNDS) + 2)
@@ -94,26 +98,16 @@ class Metrics:
                     self._tokens["output"] += call.usage.output
         self.unknown += unknown
 
-    def samples(self, worker: str, gauges: Mapping[str, float]) -> str:
-        """All lines of this worker, family by family, without their heads."""
-        lines: list[str] = []
-        own = ("worker", worker)
-        for name, labels, value in self._all(gauges):
-            said = ",".join(f'{key}="{_escaped(text)}"' for key, text in (own, *labels))
-            lines.append(f"{name}{{{said}}} {value:.12g}\n")
-        return "".join(lines)
+    def packed(self, worker: str, gauges: Mapping[str, float], *, whole: bool = True) -> bytes:
+        """All that this worker has counted, for the board: the text is made of it where somebody asks (`told`).
 
-    def _all(self, gauges: Mapping[str, float]) -> Iterator[tuple[str, Labels, float]]:
-        for (path, status, tier, via), n in self._requests.items():
-            labels = (("path", path), ("status", str(status)), ("tier", tier), ("via", via))
-            yield "fastcascade_requests_total", labels, n
-        for path, row in self._seconds.items():
-            total = 0.0
-            for bound, counted in zip((*map(str, BOUNDS), "+Inf"), row, strict=False):
-                total += counted
-                yield "fastcascade_request_seconds_bucket", (("path", path), ("le", bound)), total
-            yield "fastcascade_request_seconds_sum", (("path", path),), row[-1]
-            yield "fastcascade_request_seconds_count", (("path", path),), total
+        Not `whole`, it is without histograms, which take most of the room.
+        """
+        seconds = self._seconds if whole else {}
+        return marshal.dumps((worker, self._requests, seconds, list(self._others(gauges))))
+
+    def _others(self, gauges: Mapping[str, float]) -> Iterator[tuple[str, Labels, float]]:
+        """All but what is counted by path."""
         for name, label, table in (
             ("fastcascade_escalations_total", "tier", self._escalated),
             ("fastcascade_failures_total", "tier", self._failed),
@@ -135,7 +129,32 @@ class Metrics:
             yield name, (), value
 
 
-def exposition(texts: list[str]) -> str:
+def told(packed: bytes) -> str:
+    """All lines of a worker, family by family, without their heads."""
+    worker, requests, seconds, others = marshal.loads(packed)  # noqa: S302 - a fellow worker has written it
+    lines: list[str] = []
+    for name, labels, value in itertools.chain(_by_path(requests, seconds), others):
+        said = ",".join(f'{key}="{_escaped(text)}"' for key, text in (("worker", worker), *labels))
+        lines.append(f"{name}{{{said}}} {value:.12g}\n")
+    return "".join(lines)
+
+
+def _by_path(
+    requests: Mapping[tuple[str, int, str, str], int], seconds: Mapping[str, list[float]]
+) -> Iterator[tuple[str, Labels, float]]:
+    for (path, status, tier, via), n in requests.items():
+        labels = (("path", path), ("status", str(status)), ("tier", tier), ("via", via))
+        yield "fastcascade_requests_total", labels, n
+    for path, row in seconds.items():
+        total = 0.0
+        for bound, counted in zip((*map(str, BOUNDS), "+Inf"), row, strict=False):
+            total += counted
+            yield "fastcascade_request_seconds_bucket", (("path", path), ("le", bound)), total
+        yield "fastcascade_request_seconds_sum", (("path", path),), row[-1]
+        yield "fastcascade_request_seconds_count", (("path", path),), total
+
+
+def exposition(texts: Iterable[str]) -> str:
     """The whole text of what workers have said: all samples of a family stand together, below its head."""
     lines: dict[str, list[str]] = {name: [] for name in KINDS}
     for text in texts:
@@ -156,40 +175,39 @@ def _escaped(text: str) -> str:
 
 
 class Board:
-    """Texts that processes with one parent share; each writes in one place, and reads all.
+    """What processes with one parent share; each writes in one place, and reads all.
 
-    A place begins with a number that is odd while its text changes, and with the length: a reader who finds the number
+    A place begins with a number that is odd while it is written, and with the length: a reader who finds the number
     odd, or another after reading, reads again.
     """
 
     HEAD: Final = struct.Struct("=II")
 
-    def __init__(self, places: int, size: int = 128 * 1024) -> None:
+    def __init__(self, places: int, size: int = 512 * 1024) -> None:
         """Make it, before the processes are made; memory is taken when it is written."""
         self.places, self.size = places, size
         self._memory = mmap(-1, places * size)
         self.slate = Slate(places)
         """Where they tell one another what was purged."""
 
-    def write(self, place: int, text: str) -> None:
-        """Put a text in one's place; what is too long is left out, whole lines from the end."""
-        said = text.encode()
-        room = self.size - self.HEAD.size
-        if len(said) > room:
-            said = said[: said.rfind(b"\n", 0, room) + 1]
+    def write(self, place: int, said: bytes) -> bool:
+        """Put something in one's place; False where it is too long, and what was there stays."""
+        if len(said) > self.size - self.HEAD.size:
+            return False
         at = place * self.size
         number = self.HEAD.unpack_from(self._memory, at)[0] | 1
         self.HEAD.pack_into(self._memory, at, number, 0)
         self._memory[at + self.HEAD.size : at + self.HEAD.size + len(said)] = said
         self.HEAD.pack_into(self._memory, at, (number + 1) & 0xFFFFFFFF, len(said))
+        return True
 
     def clear(self, place: int) -> None:
-        """Take a text off, that of one who is gone."""
+        """Take off what is there, of one who is gone."""
         self.HEAD.pack_into(self._memory, place * self.size, 0, 0)
 
-    def read(self) -> dict[int, str]:
-        """All texts there are, by place."""
-        found: dict[int, str] = {}
+    def read(self) -> dict[int, bytes]:
+        """All there is, by place."""
+        found: dict[int, bytes] = {}
         for place in range(self.places):
             at = place * self.size
             for _ in range(8):
@@ -197,6 +215,6 @@ class Board:
                 said = self._memory[at + self.HEAD.size : at + self.HEAD.size + length]
                 if not number & 1 and self.HEAD.unpack_from(self._memory, at) == (number, length):
                     if said:
-                        found[place] = said.decode()
+                        found[place] = said
                     break
         return found

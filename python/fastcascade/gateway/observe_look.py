@@ -143,7 +143,7 @@ class _Given(Driver):
 def _judging(cascade: Cascade, tier: str, price: Price | None) -> Cascade:
     """The cascade with nothing that remembers, and its last tier without a gate: its reply is there."""
     other = cascade.adjusted()
-    other.hedge, other.spares, other.slots, other.sessions = None, None, None, None
+    other.hedge, other.spares, other.slots, other.sessions, other.cache = None, None, None, None, None
     other.chain = Chain()
     last = _bare(cascade.tiers[cascade.places[tier]])
     last.price = price or last.price

@@ -63,7 +63,7 @@ class Routes:
         if gateway.draining and scope.http_version[0] == "1":
             headers = [*headers, CLOSE]
         proto.response_bytes(status, headers, body)
-        gateway.metrics.count(target.name, status, 0.0, "", "")
+        gateway.metrics.count(target.name, status, None, "", "")
         return None
 
     async def answer(self, gateway: "Gateway", target: Target, scope: Any, proto: Any, path: str) -> None:

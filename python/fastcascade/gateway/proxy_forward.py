@@ -2,7 +2,8 @@
 
 never left      no connection, or one that had ended: to each other instance once, whatever the method
 may have left   the connection ended, or nothing came in time: `retries` times, if the method is idempotent and the
-                body at hand; after a kept connection that had ended unseen, once more to the same
+                body at hand; after a kept connection that had ended unseen, once more to the same. A region that dies
+                takes all of its instances along: one of each other region is asked beyond that
 answered        with a status that counts as a failure: likewise, if there is another to ask; else it is passed on
 """
 
@@ -99,6 +100,7 @@ class Forward:
         "method",
         "pool",
         "repeats",
+        "safe",
         "target",
         "times",
         "upload",
@@ -118,7 +120,8 @@ class Forward:
         """Ask nobody yet."""
         self.pool, self.times, self.method, self.target = pool, times, method, target
         self.head, self.host, self.body, self.upload = head, host, body, upload
-        self.repeats = pool.told.retries if method in IDEMPOTENT else -1
+        self.safe = method in IDEMPOTENT
+        self.repeats = pool.told.retries if self.safe else 0
         self._left = False  # some of it may have reached somebody
         self._lost = False  # of what was sent last nobody knows whether it arrived
         self._pump: asyncio.Task[None] | None = None
@@ -141,10 +144,11 @@ class Forward:
                 if chosen.region:
                     regions.append(chosen.region)
                 self._lost = self._left
-                if self._left and not self._again():
-                    break
+                if not self._left or self._again():
+                    chosen = pool.choose(asked, clock(), regions)
+                else:
+                    chosen = self._elsewhere(asked, regions, clock())
                 self._left = False
-                chosen = pool.choose(asked, clock(), regions)
                 pool.moves += chosen is not None
                 continue
             other = None
@@ -178,6 +182,13 @@ class Forward:
         self.repeats -= 1
         return True
 
+    def _elsewhere(self, asked: list[Instance], regions: list[str], now: float) -> Instance | None:
+        """Somebody in a region of which nobody was asked, where the request may be sent again at all."""
+        if not (self.safe and self._at_hand and self.pool.told.retries):
+            return None
+        others = [each for each in self.pool.instances if not each.region or each.region in regions]
+        return self.pool.choose([*asked, *others], now, regions) if regions else None
+
     def _given_up(self, last: LinkError | None, now: float) -> Unanswered:
         if last is None or last.kind == "full":
             why = "nobody can be asked now" if last is None else "all connections are in use"
@@ -199,7 +210,8 @@ class Forward:
                 if error.kind == "full":
                     pool.dropped(instance, began)
                 else:
-                    pool.learned(instance, began, asyncio.get_running_loop().time(), BLAME[error.kind])
+                    now = asyncio.get_running_loop().time()
+                    pool.learned(instance, began, now, BLAME[error.kind], there=self._left)
                 raise
             return Answered(pool, instance, link, head, began, self.times.idle, self._pump)
         except BaseException:
@@ -214,7 +226,7 @@ class Forward:
             return link, await self._sent(link, place)
         except LinkError as error:
             lost = link.reused and not link.heard and error.kind == "connection"
-            if not lost or (self._left and (self.repeats < 0 or not self._at_hand)):
+            if not lost or (self._left and not (self.safe and self._at_hand)):
                 raise
         link = await place.links.fresh()  # it had ended while nobody looked
         return link, await self._sent(link, place)

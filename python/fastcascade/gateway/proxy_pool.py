@@ -31,6 +31,10 @@ Trouble: TypeAlias = Literal["connection", "timeout", "cut", "malformed", "serve
 """What an instance is to blame for, in the words of breakers."""
 SOON: Final = 1.0
 """Seconds that clients are told to wait where nothing says how long."""
+REFUSED: Final = 3
+"""Connections in a row that came to nothing: nobody is there."""
+REST: Final = 1.0
+"""Seconds for which one that is not there is asked only where nobody else can be."""
 
 
 class Place:
@@ -104,6 +108,8 @@ class ProxiedPool:
         self.groups = tuple(tuple(each for each in self.instances if each.priority == level) for level in priorities)
         self.outliers = told.outliers if len(self.instances) > 1 else None
         self.moves = 0  # requests that one instance had and another got
+        self._refused: dict[Instance, int] = {}
+        self._resting: dict[Instance, float] = {}
         self._checks: asyncio.Task[Any] | None = None
         self._closing = Signal()
 
@@ -156,17 +162,26 @@ class ProxiedPool:
         return instance
 
     def standing(self, group: Sequence[Instance], now: float) -> Sequence[Instance]:
-        """Those of a group that are alive and not left out."""
-        if self.outliers is not None:
-            return self.outliers.standing(group, now)
-        return [each for each in group if each.alive]
+        """Those of a group that are alive, there, and not left out."""
+        found = [each for each in group if each.alive] if self.outliers is None else self.outliers.standing(group, now)
+        if self._resting:
+            return [each for each in found if self._resting.get(each, -inf) <= now]
+        return found
 
     # What is learned.
 
-    def learned(self, instance: Instance, began: float, now: float, trouble: Trouble | None) -> None:
-        """An instance has answered, or is to blame that it has not."""
+    def learned(
+        self, instance: Instance, began: float, now: float, trouble: Trouble | None, *, there: bool = True
+    ) -> None:
+        """An instance has answered, or is to blame that it has not; not `there`, it had no connection to give."""
         if trouble is None or trouble == "timeout":
             instance.measure(now, now - began)
+        if not there:
+            refused = self._refused[instance] = self._refused.get(instance, 0) + 1
+            if refused >= REFUSED:
+                self._resting[instance] = now + REST
+        elif self._refused and self._refused.pop(instance, 0):
+            self._resting.pop(instance, None)
         if instance.circuit is not None:
             instance.circuit.record(now, now - began, trouble)
         if self.outliers is not None and (trouble is not None or instance.failures or instance.ejections):

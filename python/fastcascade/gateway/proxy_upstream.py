@@ -136,7 +136,8 @@ class ProxyPool:
         outliers: leaves out one that keeps failing among others; on by default where there are several.
         timeout: how long each is waited for; one number, or connect, head and idle.
         retries: how often a request that may have reached an instance is sent to another: only if it is GET, HEAD,
-            OPTIONS, TRACE, PUT or DELETE, and its body is at hand. One that never left is moved in any case.
+            OPTIONS, TRACE, PUT or DELETE, and its body is at hand. Beyond that one of each other region is asked, but
+            for 0. One that never left is moved in any case.
         failing: statuses that count as failures of the instance, and for which `retries` holds too.
         connections: to each instance, for each worker.
         keep: seconds that an unused connection is kept. Shorter than what the instance keeps it for.

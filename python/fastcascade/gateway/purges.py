@@ -86,7 +86,7 @@ class Purges:
             task.add_done_callback(self._done)
 
     async def _here(self, what: Purge) -> bool:
-        if self._pages is not None:
+        if self._pages is not None and _written(what.tag or what.path or ""):
             self._pages(what.tag, what.path)
         if what.path is not None:
             return True
@@ -99,3 +99,12 @@ class Purges:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             notify("store off", "a purge", f"failed: {type(error).__name__}")
+
+
+def _written(name: str) -> bool:
+    """Whether a page can be called so: half of a surrogate pair is in no header and no path."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

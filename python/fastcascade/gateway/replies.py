@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fastcascade._core import Cache
+from fastcascade.answers import tag_of
 from fastcascade.wire.endpoint_fields import id_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ Key = tuple[str | bytes, ...]
 
 MARKS: Final = ("x-cascade-", "anthropic-", "openai-")
 """Headers that begin so may change the answer, and are part of what is asked."""
-TYPES: Final = ("content-type", "content-encoding")
-CREDENTIALS: Final = ("authorization", "x-api-key")
+TYPES: Final = ("content-type", "content-encoding", "idempotency-key")
+CREDENTIALS: Final = ("authorization", "x-api-key", "api-key")
 """Who asks, where nobody has told callers apart: answers never cross from one credential to another."""
 IDS: Final = frozenset({"request-id", "x-request-id"})
 CHANGED: Final = IDS | {"x-cascade-via", "x-cascade-cost-usd", "connection"}
@@ -45,7 +46,7 @@ class Replies:
 
     def __init__(self, kept: "Kept", *, guarded: bool) -> None:
         """Keep none yet."""
-        self._every = kept.every
+        self._every, self._ttl = kept.every, kept.ttl
         self._credentials = () if guarded else CREDENTIALS
         self._named = f"req_{os.urandom(8).hex()}"
         self._numbers = itertools.count()
@@ -89,17 +90,20 @@ class Replies:
             return
         if answer.degraded or answer.ticket or not (self._every or done.asked.request.temperature == 0):
             return
+        left = self._ttl - (answer.age or 0.0)  # what another cache had kept is no younger for being kept here too
+        if left <= 0.0:
+            return
         headers = [pair for pair in response.headers if pair[0] not in CHANGED]
         headers += [("x-cascade-via", "cache"), ("x-cascade-cost-usd", "0")]
         ids = tuple(name for name, _ in response.headers if name in IDS)
         kept = KeptReply(headers, ids, response.body, answer.tier)
-        self._cache.put(key, kept, weight=len(response.body), tags=answer.tags)
+        self._cache.put(key, kept, left, len(response.body), answer.tags)
 
     def forget(self, tag: str | None = None) -> int:
         """Forget those with a tag, or all; how many these were."""
         self.purges += 1
         if tag is not None:
-            return self._cache.invalidate(tag)
+            return self._cache.invalidate(tag_of(tag))
         gone = len(self._cache)
         self._cache.clear()
         return gone

@@ -29,7 +29,7 @@ class Slate:
         """Tell the others."""
         at = place * PLACE
         number: int = NUMBER.unpack_from(self._memory, at)[0]
-        said = word.encode()
+        said = word.encode("utf-8", "surrogatepass")
         if len(said) > ROOM - LENGTH.size:
             said = b""
         slot = at + NUMBER.size + number % KEPT * ROOM
@@ -48,7 +48,7 @@ class Slate:
             before, seen[place] = seen[place], number
             if place == own or number == before:
                 continue
-            if number - before >= KEPT:  # one of them may be written over just now
+            if not 0 <= number - before < KEPT:  # one of them may be written over just now, or the number itself
                 found.append("")
                 continue
             found += [self._word(place, each) for each in range(before, number)]
@@ -57,4 +57,4 @@ class Slate:
     def _word(self, place: int, number: int) -> str:
         slot = place * PLACE + NUMBER.size + number % KEPT * ROOM
         length = LENGTH.unpack_from(self._memory, slot)[0]
-        return self._memory[slot + LENGTH.size : slot + LENGTH.size + length].decode(errors="replace")
+        return self._memory[slot + LENGTH.size : slot + LENGTH.size + length].decode("utf-8", "surrogatepass")
