@@ -103,14 +103,14 @@ class Memory:
     def fail(self, key: bytes, nonce: bytes) -> None:
         """Whether it got through is not known."""
         self._writing.pop(key, None)
-        held = self.cache.get(key)
+        held = self._there(key)
         if held is not None and held.nonce == nonce:
             held.epoch = AWAY
 
     def end(self, key: bytes, nonce: bytes, *, kept: bool) -> None:
         """It is through. What it wrote stands in memory already, unless something else came in between."""
         told = self._writing.pop(key, 2)
-        held = self.cache.get(key)
+        held = self._there(key)
         if not kept or told > 1 or held is None or held.nonce != nonce:
             self.cache.remove(key)
         if kept and told == 0:
@@ -118,3 +118,8 @@ class Memory:
                 now = self.mono()
                 self._own = {other: until for other, until in self._own.items() if until > now}
             self._own[key] = self.mono() + SOON
+
+    def _there(self, key: bytes) -> Held | None:
+        """What is kept, looked at without using it: who writes is not who asks."""
+        found = self.cache.peek(key)
+        return None if found is None else found[0]

@@ -39,7 +39,7 @@ COMMANDS: dict[str, str | Command] = {
     "bench": "time every call of the hot path on your routes or the built-in table",
     "init": "write a commented cascade.toml to begin with",
     "doctor": "check a cascade's file, and all that it needs to be served",
-    "serve": "serve a cascade over the APIs of OpenAI and Anthropic",
+    "serve": "serve a cascade over the APIs of OpenAI and Anthropic, and routes to your own services",
     "publish": "publish a configuration to all gateways that follow it, in Redis",
     "purge": "have a running gateway forget answers, by tag, by path, or all",
     "keys": "create, list and revoke the keys of a gateway's callers",

@@ -17,7 +17,7 @@ __all__ = ["SUMMARY", "VARIABLE", "add_arguments", "execute", "url_of"]
 
 VARIABLE: Final = "FASTCASCADE_CONFIG_URL"
 
-SUMMARY = "serve a cascade over the APIs of OpenAI and Anthropic"
+SUMMARY = "serve a cascade over the APIs of OpenAI and Anthropic, and routes to your own services"
 EPILOG = """\
 Clients ask it as they ask the providers: POST /v1/chat/completions, /v1/responses, /v1/messages. There are
 /healthz (it lives), /readyz (somebody can be asked) and /metrics (for Prometheus) beside.
