@@ -47,7 +47,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale soak lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale soak scenarios lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -112,6 +112,13 @@ bench-scale: $(MADE)/dev $(MADE)/extension ## curves, sweep and guarantee on a m
 soak: $(MADE)/dev $(MADE)/extension ## a day's traffic through the gateway in an hour; BENCH_ARGS=--quick is a minute
 	mkdir -p target/bench
 	$(BIN)/python benches/soak.py --json target/bench/soak.json $(BENCH_ARGS)
+
+scenarios: $(MADE)/dev $(MADE)/extension ## edge, shield and origin; the gateway under rising load; the store lost under load; BENCH_ARGS=--quick for a look
+	mkdir -p target/bench
+	$(BIN)/python benches/scenarios/cdn.py --json target/bench/cdn.json $(BENCH_ARGS)
+	$(BIN)/python benches/scenarios/gateway.py --json target/bench/gateway.json $(BENCH_ARGS)
+	$(BIN)/python benches/scenarios/store_away.py --json target/bench/store.json $(BENCH_ARGS)
+	$(BIN)/python benches/rivals/redis_clients.py --json target/bench/redis.json $(BENCH_ARGS)
 
 bench-check: $(MADE)/extension | need-cargo ## count instructions under callgrind, against those on file
 	$(BIN)/python benches/instructions.py

@@ -236,6 +236,9 @@ class Link:
         words = [each.encode() if isinstance(each, str) else each for each in (*parts, slot)]
         return b":".join((self._prefix, *([b"{%b}" % words[-1]] if slot else []), *words[:-1]))
 
+    async def start(self) -> None:
+        """As `Shared`: here it always was."""
+
     def listen(self, listener: Any) -> None:
         """As `Shared`."""
         self.listener = listener

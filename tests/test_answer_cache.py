@@ -117,6 +117,17 @@ async def test_what_was_drawn_by_chance_is_kept_only_where_that_is_wanted() -> N
 
 
 @in_a_loop
+async def test_a_tier_that_draws_by_its_own_temperature_is_not_kept() -> None:
+    """What stands in for the request's temperature counts: such an answer was drawn, whatever was asked for."""
+    for temperature, calls in ((0.7, 2), (0.0, 1)):
+        small = Counting("small")
+        cascade = Cascade(Tier(small, temperature=temperature), cache=AnswerCache())
+        for _ in range(2):
+            await kept(cascade, "Why?")
+        assert small.asked == calls
+
+
+@in_a_loop
 async def test_a_request_for_a_higher_tier_is_never_given_a_lower_ones_answer() -> None:
     """What the small tier said is not for who asks for the large one; what the large one said is for both."""
     cascade, small, large = made()

@@ -100,9 +100,12 @@ def text_of(said: Said) -> str:
 
 
 async def becomes(asking: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until it is so; the test's own timeout is the bound."""
-    while not await asking():
+    """Ask until it is so, for half a minute at most."""
+    for _ in range(3_000):
+        if await asking():
+            return
         await asyncio.sleep(0.01)
+    raise AssertionError("it has not become so")
 
 
 def test_a_thousand_identical_misses_at_two_gateways_make_one_call(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ class Interleavings(RuleBasedStateMachine):
         for process in self.processes:
             if not process.link.up:
                 self.world.do(process.link.mend)
-        for _ in range(30):
+        for _ in range(200):  # as many may ask for one key, and each gives up in turn
             while self.granted:
                 self.world.do(self.granted.pop().lead.give_up)
             self.world.settle()

@@ -3,7 +3,7 @@
 Run as a process, with its settings as JSON (items, the ports of shield and origin); it prints its port, and ends with
 its input. A line there makes it print what its levels have counted. Each answer says in `x-level` where it was found,
 by a letter, so that all heads are of one length: memory, shared, joined (what another request had asked for meanwhile)
-or origin. With one item it is a shield that others can stand in front of.
+or origin.
 """
 
 import asyncio

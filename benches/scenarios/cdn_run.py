@@ -33,8 +33,8 @@ class Run:
         """All of it."""
         told = self.settings
         self.measured = await self._pings()
-        site = await gateways(self.parts, told) if told.gateways else levels(self.parts, told)
-        self.origin, self.own = site.origin, site.own
+        site = gateways(self.parts, told) if told.gateways else levels(self.parts, told)
+        self.origin = site.origin
         self.before = await self._warm(site)
         site.tell("far")
         used, read = self.parts.processor(), self._reader(site)

@@ -1,8 +1,8 @@
 """The two sites of the CDN scenario, put together of processes.
 
 Levels:     clients - distance - edge: memory of `Levels` - distance - Redis; an edge asks the origin over a distance.
-Gateways:   clients - distance - edge: `fastcascade serve`, whose route keeps answers in its memory - distance - a
-            shield for each edge: `Levels` with a memory of one entry - the Redis of all shields; these ask the origin.
+Gateways:   clients - distance - edge: `fastcascade serve`, whose cached route has its memory - distance - the Redis
+            that all share; an edge asks the origin over a distance.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cdn_client import Client, Said
+from cdn_client import Said
 from cdn_model import Timed
 from cdn_processes import Gateway, Parts, Redis, Script
 from cdn_traces import Trace
@@ -22,18 +22,18 @@ CONFIG: Final = """\
 [gateway]
 metrics = false
 
-[gateway.pools.shield]
-instances = [{{ url = "http://127.0.0.1:{port}" }}]
+[gateway.shared]
+url = "redis://127.0.0.1:{shield}/0"
+timeout = 2.0
+
+[gateway.pools.origin]
+instances = [{{ url = "http://127.0.0.1:{origin}" }}]
 
 [[gateway.routes]]
 path = "*"
-to = "shield"
-cache = {{ memory = {memory} }}
+to = "origin"
+cache = {{ items = {items}, memory = 1_000_000_000 }}
 """
-ADDED: Final = ("age", "cache-status", "x-request-id", "server", "connection")
-"""Headers of an answer that was kept which are not kept with it."""
-OVERHEAD: Final = 512
-"""What the gateway counts for an entry beside its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,11 @@ class Place:
     doors: list[int]
     """Of the edges, at their distance."""
     nodes: list[Script]
-    """Who has `Levels`."""
+    """Who can say what their levels have counted."""
     origin: Script
     distances: tuple[Script, ...]
     level: Callable[[Said], str]
     """Where an answer was found, as it says."""
-    own: int = 0
-    """Paths that were asked for to put it together, none of which is a key of a trace."""
 
     def tell(self, line: str) -> None:
         """Put the distances in between ("far"), or take them away ("near")."""
@@ -94,25 +92,27 @@ def levels(parts: Parts, told: Settings) -> Place:
     return Place(ports, doors.said, nodes, origin, (behind, doors), lambda said: _named(said, "edge"))
 
 
-async def gateways(parts: Parts, told: Settings) -> Place:
-    """The memory of a gateway's route is the edge; one `Levels` for each edge, over one Redis, is the shield."""
+def gateways(parts: Parts, told: Settings) -> Place:
+    """As `levels`, where the edges are gateways."""
     near, middle, far = told.distances
     redis = parts.add("shield", Redis(parts.folder))
     origin = parts.add("origin", Script("cdn_origin.py", str(told.size)))
-    behind = _distances(parts, [(origin.said, far)])
-    nodes = [_node(parts, "shield", 1, redis.port, behind.said[0]) for _ in range(told.trace.edges)]
-    before = _distances(parts, [(each.said, middle) for each in nodes])
-    weight = await _weight(parts, before.said[0])
-    configs = [CONFIG.format(port=port, memory=told.items * weight) for port in before.said]
-    edges = [parts.add("edges", Gateway(parts.folder / f"{number}.toml", each)) for number, each in enumerate(configs)]
+    behind = _distances(parts, [(redis.port, middle), (origin.said, far)])
+    shield, beyond = behind.said
+    config = CONFIG.format(shield=shield, origin=beyond, items=told.items)
+    numbers = range(told.trace.edges)
+    edges = [parts.add("edges", Gateway(parts.folder / f"{number}.toml", config)) for number in numbers]
     ports = [each.port for each in edges]
     doors = _distances(parts, [(port, near) for port in ports])
+    return Place(ports, doors.said, [], origin, (behind, doors), _told)
 
-    def level(said: Said) -> str:
-        hit = said.headers.get("cache-status", "").startswith("fastcascade; hit")
-        return "edge" if hit else _named(said, "shield")
 
-    return Place(ports, doors.said, nodes, origin, (behind, before, doors), level, own=1)
+def _told(said: Said) -> str:
+    """The level of a gateway's answer, by its Cache-Status (RFC 9211)."""
+    words = said.headers.get("cache-status", "").split("; ")
+    if "hit" in words:
+        return "shield" if "detail=shared" in words else "edge"
+    return "joined" if "collapsed" in words else "origin" if words[0] == "fastcascade" else "none"
 
 
 def _distances(parts: Parts, places: list[tuple[int, float]]) -> Script:
@@ -129,17 +129,3 @@ def _node(parts: Parts, name: str, items: int, shield: int, origin: int) -> Scri
 def _named(said: Said, memory: str) -> str:
     letter = said.headers.get("x-level", "?")
     return memory if letter == "m" else NAMES.get(letter, "none")
-
-
-async def _weight(parts: Parts, port: int) -> int:
-    """What an answer weighs in a gateway's cache, which is bounded by bytes: as one says whose headers can be read."""
-    gateway = Gateway(parts.folder / "weight.toml", CONFIG.format(port=port, memory=1 << 20))
-    client = Client(gateway.port)
-    try:
-        await client.get("/weight")
-        said = await client.get("/weight")
-    finally:
-        client.close()
-        gateway.stop()
-    kept = {name: value for name, value in said.headers.items() if name not in ADDED}
-    return len(said.body) + sum(len(name) + len(value) for name, value in kept.items()) + OVERHEAD

@@ -18,6 +18,7 @@ from redis_sites import redis_cluster
 from shared_parts import Gate, gate
 
 STEP: Final = 0.02
+SOON: Final = 0.2
 SHORT: Final = 3.0
 """A drill that is not of a killed server lasts so much less."""
 NEWS: Final = b"fastcascade:news"
@@ -121,12 +122,13 @@ class Drill:
         await self._mark("away", there)
         await asyncio.to_thread(store.go)
         looking = asyncio.ensure_future(self._looked(store, there)) if store.heals else None
-        await asyncio.sleep(self.away / 2)
+        waits = SOON if store.heals else self.away / 2  # before anybody has taken its place
+        await asyncio.sleep(waits)
         self.purge["everywhere"] = await there.purge(0)
         purged = now()
         self.purge["given meanwhile"] = await _said(there, 1) == text
         heard = asyncio.ensure_future(self._heard(there, text))
-        await asyncio.sleep(self.away / 2)
+        await asyncio.sleep(self.away - waits)
         await self._mark("gone", there)
         await asyncio.to_thread(store.back)
         self.marks["back"] = now()

@@ -1,15 +1,16 @@
 """What holds while the store is there: exact limits, one call for many misses, purges at once, few round trips."""
 
 import asyncio
+import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from steady import Steady
 from store_load import asked, strayed
-from store_site import Site, site
+from store_site import Site, site, spent
 
 from gateways import Client
 from redis_server import RedisServer, redis_server
@@ -25,6 +26,7 @@ QUIET: Final = 60
 async def measured(folder: Path, *, quick: bool) -> dict[str, Any]:
     """All of it."""
     keys: dict[str, dict[str, Any]] = {"free": {}, **{name: {"limit": told} for name, told in HAMMERED.items()}}
+    keys |= {"limit": {"limit": "100000/s"}, "budget": {"limit": "100000/s", "budget_day": 1e6}}
     with redis_server("--save", "", "--appendonly", "no") as redis, site(folder, redis.url, keys) as there:
         return {
             "part": "exact",
@@ -32,6 +34,7 @@ async def measured(folder: Path, *, quick: bool) -> dict[str, Any]:
             "misses": await _misses(there, 200 if quick else 1_000),
             "purges": [await _purged(there, number) for number in range(5 if quick else 50)],
             "trips": await _trips(there, redis),
+            "processor": await _processor(there, redis, 0.3 if quick else 4.0),
         }
 
 
@@ -52,12 +55,12 @@ async def _hammered(there: Site, key: str, seconds: float) -> dict[str, Any]:
     refused = min(each.over for each in done if each.status == 429)
     late = [each for each in at if each >= refused]  # its burst is used up
     windows = [each for each in (1.0, 5.0, 20.0) if each < seconds]
-    strays = [(each, *strayed(late, rate, 0.0, each)) for each in windows]
+    strays = [(each, strayed(at, rate, int(burst), each)[0], *strayed(late, rate, 0.0, each)) for each in windows]
     length = late[-1] - late[0]
     return {
         "rate": rate, "burst": int(burst), "asked": rate * OVER, "seconds": seconds, "admitted": len(at),
         "whole": (len(late) - 1) / (rate * length) - 1,
-        "windows": [{"seconds": each, "most": most, "least": least} for each, most, least in strays],
+        "windows": [dict(zip(("seconds", "law", "most", "least"), each, strict=True)) for each in strays],
     }  # fmt: skip
 
 
@@ -121,6 +124,34 @@ async def _trips(there: Site, redis: RedisServer) -> dict[str, dict[str, float]]
         found[title] = await _counted(redis, lambda place=place, key=key: each(place, key, "trips"))
     for one in client:
         await one.close()
+    return found
+
+
+async def _processor(there: Site, redis: RedisServer, seconds: float) -> dict[str, dict[str, float]]:
+    """Microseconds of processor time for each request, 32 at once, at a gateway and at the server."""
+    found = {}
+    pid = int(redis.tell("INFO", "server").split("process_id:")[1].split("\r\n")[0])
+    for title, key, text in (
+        ("a hit in memory, a key that nothing bounds", "free", "again"),
+        ("a hit in memory, a key with a limit", "limit", "again"),
+        ("a hit in memory, a limit and a hard budget", "budget", "again"),
+        ("a call, a key that nothing bounds", "free", "called {}"),
+        ("a call, a limit and a hard budget", "budget", "called {}"),
+    ):
+        numbers = itertools.count()
+
+        def make(key: str = key, text: str = text, numbers: Iterator[int] = numbers) -> tuple[bytes, str]:
+            return asked(there, key, text.format(next(numbers))), ""
+
+        load = Steady(there.ports[0], make, None, most=32)
+        before = there.spent(0), spent(pid)
+        await load.run(seconds)
+        after = there.spent(0), spent(pid)
+        if strange := {each.status for each in load.done} - {200}:
+            raise SystemExit(f"a request was answered with {strange}")
+        count = len(load.done)
+        gateway, server = ((now - then) * 1e6 / count for then, now in zip(before, after, strict=True))
+        found[title] = {"gateway": gateway, "server": server, "rate": count / seconds}
     return found
 
 

@@ -112,6 +112,10 @@ class Site:
         """The name of the bucket of a key's requests."""
         return f"fastcascade:{{{self.keys[key].id}}}:key:requests"
 
+    def spent(self, place: int) -> float:
+        """Seconds of processor time of a gateway's processes."""
+        return sum(spent(each) for each in _tree(self.gateways[place].process.pid))
+
     def held(self) -> list[dict[str, float]]:
         """Memory (MB) and descriptors of each gateway's processes."""
         return [_held(each.process.pid) for each in self.gateways]
@@ -151,6 +155,12 @@ def _key(name: str, told: dict[str, Any], lies: Callable[[int], bool] | None) ->
     while lies is not None and not lies(slot_of(record.id.encode())):
         record = replace(record, id=f"key_{name}_{next(numbers)}")
     return record, secret
+
+
+def spent(pid: int) -> float:
+    """Seconds of processor time of all threads of a process, as the kernel's scheduler counts them."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text(encoding="ascii").split()[0]) for each in threads) / 1e9
 
 
 def _held(pid: int) -> dict[str, float]:

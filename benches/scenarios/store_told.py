@@ -74,8 +74,10 @@ def exact(told: dict[str, Any]) -> None:
               f"gateways for {row['seconds']:.0f} s: {row['admitted']:,} let in, {row['whole']:+.2%} of the exact "
               f"figure;")  # fmt: skip
         for each in row["windows"]:
-            print(f"    any {each['seconds']:g} s: at most {each['most']:+.2%} of what it admits, "
-                  f"at least {each['least']:+.2%} of its rate")  # fmt: skip
+            print(
+                f"    any {each['seconds']:g} s: at most {each['law']:+.2%} beyond burst + rate; once it is used up "
+                f"{each['least']:+.2%} to {each['most']:+.2%} off the rate, by when answers came"
+            )
     misses = told["misses"]
     print(f"{misses['asked']:,} identical misses at both: {misses['calls']} upstream call, {misses['texts']} answer, "
           f"in {misses['seconds']:.2f} s")  # fmt: skip
@@ -86,6 +88,9 @@ def exact(told: dict[str, Any]) -> None:
     for name, counts in told["trips"].items():
         said = ", ".join(f"{command} {count:g}" for command, count in counts.items()) or "none"
         print(f"    {name:<44} {said}")
+    print("processor time for each request, 32 at once, in us: at the gateway, at Redis (and requests a second)")
+    for name, each in told["processor"].items():
+        print(f"    {name:<44} {each['gateway']:>6.0f}{each['server']:>6.0f}{each['rate']:>8,.0f}")
     _ended(told)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
 
 from fastcascade.effects import Outcome, Try
@@ -26,7 +27,7 @@ from fastcascade.messages import (
 from fastcascade.quick import quick
 from fastcascade.records import dump, known
 
-__all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent", "Via"]
+__all__ = ["Answer", "Attempt", "Ended", "Entrance", "Spent", "Via", "tag_of"]
 
 Ended: TypeAlias = Literal["accept", "escalate", "abstain", "failed", "empty", "cancelled", "incomplete"]
 """How a try of a tier ended. `empty` is a tier that had no answer: no rule matched, or nothing was said."""
@@ -37,6 +38,8 @@ ladder; kept, for another question that means the same; kept, and old; made befo
 
 
 FILED: Final = ("task", "route", "customer", "user")
+TAG: Final = 1_000
+"""Bytes of a tag; what is longer, or holds half of a surrogate pair, is filed under a digest of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ class Answer:
         """What it may be purged by, where it is kept: `tier:NAME`, `model:NAME`, and of its request `FILED`."""
         request = self.request
         named = [("tier", self.tier), ("model", self.model), *((name, getattr(request, name)) for name in FILED)]
-        return [f"{name}:{value}" for name, value in named if value]
+        return [tag_of(f"{name}:{value}") for name, value in named if value]
 
     def trace(self) -> dict[str, Any]:
         """All of it, the outcome of every call too, as JSON can hold it: what `replay` answers from."""
@@ -198,6 +201,16 @@ def total(calls: tuple[Spent, ...]) -> float | None:
             return None
         cost += call.cost_usd
     return cost
+
+
+def tag_of(said: str) -> str:
+    """A tag as caches take it, whatever a client has called itself: what is kept and what is purged go through this."""
+    try:
+        if len(said.encode()) <= TAG:
+            return said
+    except UnicodeEncodeError:
+        pass
+    return f"digest:{blake2b(said.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
 
 known(Answer, Attempt, Budget, Delta, Entrance, Image, Message, Opaque, Outcome, Reply, Request, Spent, Text)

@@ -145,6 +145,8 @@ class CascadeMiddleware:
         if found.kind == "hit" and found.response is not None:
             await sending.serve(found.response)
             return None
+        if cache.levels is not None:
+            return await self._further(cache, call, found, receive, sending)
         flights = self._flights
         if flights is not None and found.kind == "miss" and call.method == "GET":
             if await flights.joined(found.token.key):
@@ -156,6 +158,20 @@ class CascadeMiddleware:
         finally:
             if sending.settled is not None:
                 sending.settled()
+
+    async def _further(
+        self, cache: HttpCache, call: AsgiCall, found: Found, receive: Receive, sending: Sending
+    ) -> Ending | None:
+        """What is not in memory: others may have it, or be about to."""
+        found = await cache.further(found)
+        call.cache = found.kind
+        if found.kind == "stale":  # what is fetched anew behind its answer is over later
+            return await self._found(cache, call, found, receive, sending)
+        sending.settled = partial(cache.let_go, found.token)
+        try:
+            return await self._found(cache, call, found, receive, sending)
+        finally:
+            cache.release(found.token)
 
     def _look(self, cache: HttpCache, call: AsgiCall) -> Found:
         scope = call.scope

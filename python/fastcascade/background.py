@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-__all__ = ["everywhere", "result"]
+__all__ = ["everywhere", "result", "there"]
 
 T = TypeVar("T")
 DEEPEST: Final = 8
@@ -42,6 +42,11 @@ class Background:
     def alive(self) -> bool:
         """Whether there is a loop that runs."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, if it runs."""
+        return self._loop if self.alive else None
 
     def result(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for what the coroutine returns. An interrupt cancels it."""
@@ -88,6 +93,12 @@ def result(work: Coroutine[Any, Any, T]) -> T:
         msg = f"run_sync was called from within itself, {DEEPEST} deep; use `await cascade.run(...)` inside a backend"
         raise RecursionError(msg)
     return LEVELS[level].result(work)
+
+
+def there() -> asyncio.AbstractEventLoop | None:
+    """The loop that `result` would run on now, where there is one already."""
+    level = _level()
+    return LEVELS[level].loop if level < DEEPEST else None
 
 
 def everywhere(make: Callable[[], Coroutine[Any, Any, object]]) -> None:

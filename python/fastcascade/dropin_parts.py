@@ -30,7 +30,8 @@ class Settings(TypedDict, Generic[G], total=False):
     keys: who may come; without a ring everybody may.
     limit: how often each identity may come, or each address where nobody is known: in this process with a `Quota` or a
         `RateLimiter`, in all that share a Redis with a `SharedLimiter`.
-    cache: an `HttpCache`, a `Cache` for one to use, or True for one of 64 MiB.
+    cache: an `HttpCache`, a `Cache` for one to use, or True for one of 64 MiB. One with levels is shared with other
+        processes, and has requests for one thing wait for the first of them (ASGI only).
     guards: guards of your own, outermost first.
     log: True, or an `AccessLog`.
     fallback: what is served when the app fails before its answer began; see `Fallback`.

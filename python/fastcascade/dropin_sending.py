@@ -125,7 +125,15 @@ class Sending:
             message = {**message, "headers": self._edited(status, message.get("headers", ()))}
         self._call.status = status
         self.begun = True
-        return self._send(message)
+        return self._send(message) if cache is None or self.unsafe is None else self._after(cache, message)
+
+    def _after(self, cache: HttpCache, message: Message) -> Awaitable[None]:
+        return self._told(cache, message) if cache.telling else self._send(message)
+
+    async def _told(self, cache: HttpCache, message: Message) -> None:
+        """Send it once all know what it has changed: its client may ask another process next."""
+        await cache.told()
+        await self._send(message)
 
     def _instead(self, cache: HttpCache, token: Token, status: int, headers: Any) -> Served | None:
         """What the cache answers in the place of what the app has begun to say."""

@@ -181,7 +181,7 @@ class Lanes:
         return Entrance(ends[0], ends[1], "as the caller asked")
 
     def _must_go_large(self, request: Request, *, remember: bool) -> str:
-        again = self._asked_before(request) if remember else False
+        again = self.note(request) if remember else False
         if request.regenerate:
             return "a regenerated answer"
         if request.task and request.task in self.large_tasks:
@@ -190,15 +190,26 @@ class Lanes:
             return f"customer {request.customer} always goes large"
         return "asked again" if again else ""
 
-    def _asked_before(self, request: Request) -> bool:
-        """Two users may well ask the same; only one who is known can be asking again."""
-        if self._seen is None or not (request.user or request.session):
+    def asked_before(self, request: Request) -> bool:
+        """Whether the same user or session has asked this a moment ago; it is not noted."""
+        key = self._asked(request)
+        return key is not None and self._seen is not None and self._seen.get(key) is not None
+
+    def note(self, request: Request) -> bool:
+        """Note that it was asked; whether it was before."""
+        key = self._asked(request)
+        if key is None or self._seen is None:
             return False
-        asked: Any = {"messages": dump(request.messages), "system": dump(request.system), "tools": dump(request.tools)}
-        key = CacheKey(request.user, request.session, asked)
         before = self._seen.get(key) is not None
         self._seen.put(key, True)  # noqa: FBT003 - it is what is kept
         return before
+
+    def _asked(self, request: Request) -> CacheKey | None:
+        """Two users may well ask the same; only one who is known can be asking again."""
+        if self._seen is None or not (request.user or request.session):
+            return None
+        asked: Any = {"messages": dump(request.messages), "system": dump(request.system), "tools": dump(request.tools)}
+        return CacheKey(request.user, request.session, asked)
 
 
 class Sessions:

@@ -29,14 +29,15 @@ class Question:
     Args:
         per: whose it is.
         without: further fields of a request that do not count.
+        only: of those that do not count by default, the ones that do.
     """
 
-    def __init__(self, per: Per = "user", without: Collection[str] = ()) -> None:
+    def __init__(self, per: Per = "user", without: Collection[str] = (), only: Collection[str] = ()) -> None:
         """Check `per`."""
         if per not in PER:
             msg = f"per must be one of {', '.join(PER)}, not {per!r}"
             raise ConfigError(msg)
-        left_out = NOT_THE_QUESTION | PER[per] | frozenset(without)
+        left_out = (NOT_THE_QUESTION | PER[per] | frozenset(without)) - frozenset(only)
         self._fields = tuple(each.name for each in fields(Request) if each.name not in left_out)
 
     def key(self, request: Request) -> str:

@@ -60,11 +60,14 @@ class Recall(Ascent):
         if sought is None:
             return (yield from self._unkept())
         try:
-            found = None if self.request.regenerate else (yield from self._cached(cache, sought))
-            if found is not None:
+            if self.request.regenerate:
+                if sought.levels is None:  # in plain code, which has no loop yet
+                    yield Check(cache.begin, (sought,), "cache", cache.keeping, label=CACHED)
+            elif (found := (yield from self._cached(cache, sought))) is not None:
+                self.cascade.lanes.note(self.request)
                 return self._kept(found, CACHED)
             answer = yield from self._unkept()
-            if sought.made(answer):
+            if not self._unjudged() and sought.made(answer):
                 yield Spawn(lambda _now: _keeping(cache, sought))
         finally:
             sought.end()
@@ -92,7 +95,16 @@ class Recall(Ascent):
         if route and not request.route:
             request = replace(request, route=route)
         sticky = cascade.sessions.place(request) if cascade.sessions is not None else 0
+        if cascade.lanes.asked_before(request):
+            request = replace(request, regenerate=True)
         return cascade.lanes.choose(request, cascade.places, sticky, remember=False).first
+
+    def _unjudged(self) -> bool:
+        """Whether it went out past its gate, as a stream of the last tier that a request may use does."""
+        climb = self.climb
+        if not self.streaming or climb is None or climb.best is None:
+            return False
+        return climb.best.position == climb.last and climb.tiers[climb.last].gate is not None
 
     def _unkept(self) -> Generator[Effect, Outcome, Answer]:
         """Look on the shelf, where there is one, and ask."""

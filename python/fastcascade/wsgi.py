@@ -43,6 +43,8 @@ class WsgiMiddleware:
                 raise ConfigError(f"guard {guard!r} is async, and WSGI awaits nothing: take a plain function")
         if parts.single_flight:
             raise ConfigError("single_flight=True is for ASGI: in WSGI each request that waits holds a thread")
+        if parts.cache is not None and parts.cache.levels is not None:
+            raise ConfigError("an HttpCache with levels is for ASGI: WSGI has no event loop to ask them in")
         self._front = parts.front
         self._bare = parts.bare
         self._refreshes = BoundedSemaphore(REFRESHES)

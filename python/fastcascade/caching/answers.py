@@ -1,8 +1,9 @@
 """Answers of a cascade that are given again: where the very same is asked, or, if wanted, what means the same.
 
 What is kept is what was accepted, nothing else, with the tier that made it. Two requests are the same where everything
-that may change the answer is: the conversation, the tools, the parameters and, unless told otherwise, who asks. Which
-tiers a request may use is not part of that: an answer is given to whoever may be answered by its tier or a lower one.
+that may change the answer is: the conversation, the tools, the parameters, the highest tier they may use, a key of
+idempotency and, unless told otherwise, who asks. The lowest tier that a request may use is not part of that: an answer
+is given to whoever may be answered by its tier or a lower one, as long as that tier asks the same backend, by name.
 
     memory      of this process: no I/O
     shared      Redis or Valkey, with `shared="redis://..."`: one round trip, and one call for all who ask the same
@@ -15,13 +16,14 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal
-from weakref import WeakKeyDictionary
 
+from fastcascade import background
 from fastcascade._core import Cache
-from fastcascade.answers import Answer
+from fastcascade.answers import Answer, tag_of
 from fastcascade.caching.answers_told import Told, read, written
 from fastcascade.caching.levels import Entry, Lead, Levels
 from fastcascade.errors import BackendError, ConfigError
@@ -41,11 +43,12 @@ __all__ = ["AnswerCache", "Savings", "Sought"]
 
 LATER: Final = 5.0
 """Seconds that keeping an answer for others may take."""
-BOUNDS: Final = ("min_tier", "max_tier")
-"""Which tiers it may use: that is looked at when an answer is found."""
+BOUNDS: Final = ("min_tier",)
+"""The lowest tier it may use: that is looked at when an answer is found."""
+ONCE: Final = ("idempotency",)
+"""Who names a request by a key wants it carried out once under that key, and once more under another."""
 EMBEDDING: Final = 2.0
 """Seconds that an embedder is given; it is done without then."""
-DECODED: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -65,24 +68,36 @@ class Sought:
     request: Request
     cascade: "Cascade"
     floor: Callable[[str], int]
+    sampled: bool = True
     lead: Lead | None = None
     answer: Answer | None = None
     text: str = ""
     scope: bytes = b""
     vector: Sequence[float] | None = None
+    levels: Levels | None = None
     since: tuple[int, int] | None = None
     serial: int = 0
 
     def made(self, answer: Answer) -> bool:
         """Whether that is an answer to be kept: one that was accepted, and nothing less."""
         good = answer.reply is not None and not answer.degraded and not answer.ticket and not answer.via
-        self.answer = answer if good else None
-        return good
+        self.answer = answer if good and (self.sampled or not self._drawn(answer.tier)) else None
+        return self.answer is not None
+
+    def _drawn(self, tier: str) -> bool:
+        """Whether a tier has a temperature of its own in the place of the request's."""
+        place = self.cascade.places.get(tier)
+        return place is None or self.cascade.tiers[place].sampling.get("temperature", 0) != 0
 
     def end(self) -> None:
         """Let others go and ask, unless there is an answer for them."""
-        if self.lead is not None and self.answer is None:
-            lead, self.lead = self.lead, None
+        if self.answer is None:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Let others go and ask."""
+        lead, self.lead = self.lead, None
+        if lead is not None:
             lead.give_up()
 
 
@@ -125,7 +140,7 @@ class AnswerCache:
             raise ConfigError(f"AnswerCache: ttl is in seconds, above zero, not {ttl!r}")
         if not 0 < within < inf:
             raise ConfigError(f"AnswerCache: within is in seconds, above zero, not {within!r}")
-        self._question = Question(per, BOUNDS)
+        self._question = Question(per, BOUNDS, ONCE)
         self.ttl, self.per, self.sampled, self.within = ttl, per, sampled, within
         self.name, self.semantic, self.keeping = name, semantic, LATER
         self._version, self._items, self._memory = version, items, memory
@@ -135,9 +150,8 @@ class AnswerCache:
             from fastcascade.shared.sharing import sharing  # noqa: PLC0415 - an extra
 
             self._source = self._own = sharing(shared, prefix=prefix, timeout=timeout)
-        self._levels: WeakKeyDictionary[asyncio.AbstractEventLoop, Levels] = WeakKeyDictionary()
-        self._last: Levels | None = None
-        self._read: Cache[tuple[Entry, Told]] = Cache(DECODED)
+        self._levels: dict[asyncio.AbstractEventLoop, Levels] = {}
+        self._read: Cache[tuple[Entry, Told]] = Cache(items, memory)
         self._forgetting: list[Callable[[str | None], object]] = []
         self.savings = Savings()
 
@@ -156,15 +170,19 @@ class AnswerCache:
         except ConfigError:  # it holds what has no written form
             return None
         key = hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest()
-        return Sought(key, request, cascade, floor)
+        sought = Sought(key, request, cascade, floor, self.sampled)
+        if (levels := self._here()) is not None:
+            sought.levels, sought.since = levels, levels.seen
+        return sought
+
+    async def begin(self, sought: Sought) -> None:
+        """Note what was purged by now: for what is made without looking first."""
+        levels = await self._opened()
+        sought.levels, sought.since = levels, levels.seen
 
     def peek(self, sought: Sought) -> Found | None:
         """What is in memory."""
-        levels = self._here()
-        if levels is None:
-            return None
-        sought.since = levels.seen
-        entry = levels.peek(sought.key)
+        entry = None if sought.levels is None else sought.levels.peek(sought.key)
         return None if entry is None else self._found(sought, entry)
 
     def waits(self, *, alone: bool) -> bool:
@@ -174,7 +192,7 @@ class AnswerCache:
     async def seek(self, sought: Sought, alone: bool) -> Found | None:  # noqa: FBT001 - as the flow hands it on
         """What is further away, or made by somebody else meanwhile. None: ask; for all, unless `alone`."""
         levels = await self._opened()
-        sought.since = levels.seen
+        sought.levels, sought.since = levels, levels.seen
         got = await levels.ask(sought.key, within=0.0 if alone else self.within)
         if isinstance(got, Lead):
             sought.lead = got
@@ -193,12 +211,16 @@ class AnswerCache:
         answer, levels = sought.answer, await self._opened()
         if answer is None or answer.reply is None:
             return
-        value = written(answer)
+        try:
+            value = written(answer, sought.cascade.rungs[sought.cascade.places[answer.tier]].backend.name)
+        except ConfigError:  # it holds what has no written form
+            sought.give_up()
+            return
         tags = answer.tags
         lead, sought.lead = sought.lead, None
         if lead is not None:
             await lead.put(value, ttl=self.ttl, tags=tags)
-        else:
+        elif sought.levels is levels:  # else nobody knows what was purged here since
             await levels.put(sought.key, value, ttl=self.ttl, tags=tags, since=sought.since)
         if self.semantic is not None and sought.text:
             vector = sought.vector or await self._embedded(self.semantic, sought.text)
@@ -243,12 +265,12 @@ class AnswerCache:
             if told is None:
                 return None
             known = (entry, told)
-            self._read.put(sought.key, known)
+            self._read.put(sought.key, known, weight=len(entry.value))
         return self._given(sought, known[1], entry.born, entry.level)
 
     def _given(self, sought: Sought, told: Told, born: float, level: str) -> Found | None:
         place = sought.cascade.places.get(told.tier)
-        if place is None or place < sought.floor(told.route):
+        if place is None or told.by != sought.cascade.rungs[place].backend.name or place < sought.floor(told.route):
             return None
         self.savings.given += 1
         self.savings.usd += told.usd
@@ -266,7 +288,15 @@ class AnswerCache:
         """
         if everything is (tag is not None):
             raise ConfigError("a purge is of one tag, or of everything: purge(tag=...) or purge(everything=True)")
+        tag = None if tag is None else tag_of(tag)
+        self._forget(tag)
+        for other in list(self._levels.values()):
+            other.forget(tag)
         levels = await self._opened()
+        for loop, other in list(self._levels.items()):
+            if other is not levels:
+                with suppress(RuntimeError):  # that loop is closed
+                    loop.call_soon_threadsafe(other.forget, tag, True)  # noqa: FBT003 - see there
         purged = await levels.purge(tag=tag, all=everything)
         return purged.everywhere
 
@@ -276,15 +306,15 @@ class AnswerCache:
 
     def stats(self) -> list["LevelsStats"]:
         """What its levels did, one for each event loop that has used it."""
-        return [levels.stats() for levels in self._levels.values()]
+        return [levels.stats() for levels in list(self._levels.values())]
 
     async def aclose(self) -> None:
         """Let go of what it has in this event loop."""
         levels = self._levels.pop(asyncio.get_running_loop(), None)
         if levels is not None:
             await levels.aclose()
-        if self._own is not None:
-            await self._own.aclose()
+            if self._own is not None:
+                await self._own.aclose()
 
     # Levels, one for each event loop.
 
@@ -293,13 +323,17 @@ class AnswerCache:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return self._last
+            behind = background.there()
+            return None if behind is None else self._levels.get(behind)
         levels = self._levels.get(loop)
         if levels is None:
-            shared = self._source() if self._source is not None else None
+            for other in [each for each in list(self._levels) if each.is_closed()]:
+                self._levels.pop(other, None)
+            hold = self._source if self._own is None else self._own.hold
+            shared = None if hold is None else hold()
             levels = Levels(self.name, shared, items=self._items, memory=self._memory)
             levels.on_purge(self._forget)
-            self._levels[loop] = self._last = levels
+            self._levels[loop] = levels
         return levels
 
     async def _opened(self) -> Levels:
@@ -312,6 +346,7 @@ class AnswerCache:
         return levels
 
     def _forget(self, tag: str | None) -> None:
+        self._read.clear()  # as cheap to read again as it is seldom
         if self.semantic is not None:
             self.semantic.drop(tag=tag)
         for forget in self._forgetting:

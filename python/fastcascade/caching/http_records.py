@@ -6,7 +6,10 @@ a frozen dataclass takes three times as long to make.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from fastcascade.caching.levels_flights import Lead
 
 __all__ = ["Found", "Headers", "Kind", "Served", "Stored", "Token"]
 
@@ -60,7 +63,21 @@ class Served(NamedTuple):
 class Token:
     """One request on its way through the app; hand it back with what the app said. All of it is private but `key`."""
 
-    __slots__ = ("asked_at", "fat", "headers", "keep", "key", "method", "serial", "stored", "why")
+    __slots__ = (
+        "asked_at",
+        "fat",
+        "headers",
+        "keep",
+        "key",
+        "lead",
+        "level",
+        "method",
+        "serial",
+        "since",
+        "stored",
+        "variants",
+        "why",
+    )
 
     key: tuple[str | bytes, ...]
     """What the answer is filed under, for whoever lets requests with one key wait for each other."""
@@ -79,6 +96,14 @@ class Token:
         """Whether a body came with it after all, unannounced: to be set by who sees it, while the app is asked."""
         self.stored: Stored | None = None
         """What there is already: to be validated, or to stand in when the app fails."""
+        self.lead: Lead | None = None
+        """Where others wait for what this one brings."""
+        self.since: tuple[int, int] | None = None
+        """The last purges that levels had seen then."""
+        self.level = ""
+        """Where levels found the answer."""
+        self.variants: tuple[Stored, ...] | None = None
+        """What they found; None: they were not asked, or not to the end."""
 
 
 class Found(NamedTuple):

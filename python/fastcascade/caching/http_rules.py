@@ -70,6 +70,8 @@ class Rules:
     keep_cookies: bool
     behind: float
     on_error: float
+    negative: float | None = None
+    """In place of `ttl`, of an answer that says that there is nothing; 0: it is not kept on a guess."""
     secrets: tuple[bytes, ...] = (b"authorization", b"cookie")
     """Request headers in which credentials are: who comes with one takes no part in what is kept on a guess."""
 
@@ -117,6 +119,10 @@ class Rules:
             modified=modified,
         )
 
+    def for_one(self, token: Token) -> bool:
+        """Whether what the app answers to this request is likely for nobody else: it has credentials, and no scope."""
+        return not token.key[0] and any(name in self.secrets and name != b"cookie" for name, _ in token.headers)
+
     def _permitted(self, said: Directives, token: Token, status: int, fields: Fields) -> bool:
         """Section 3: no-store, must-understand, private; 3.5: requests with credentials; and cookies."""
         if b"must-understand" in said:
@@ -132,7 +138,7 @@ class Rules:
         if scope or any(name in said for name in _FOR_ALL):
             return True
         # A header of the operator's own that holds credentials is what Authorization is to the standard.
-        return not any(name in self.secrets and name != b"cookie" for name, _ in token.headers)
+        return not self.for_one(token)
 
     def _whole(self, fields: Fields, body: bytes | None) -> bool:
         """Section 3.3: what is shorter or longer than it said is not whole."""
@@ -161,8 +167,9 @@ class Rules:
             return float(min(max(earliest - (int(wall) if made is None else made), 0), CEILING)), False
         # What has happened is no answer to who asks what happens.
         events = _first(fields, b"content-type").lower().startswith(b"text/event-stream")
-        if self.ttl is not None and status in _BY_DEFAULT and not events:
-            return self.ttl, True
+        guess = self.ttl if self.negative is None or status < 400 else self.negative or None
+        if guess is not None and status in _BY_DEFAULT and not events:
+            return guess, True
         return None, False
 
     def _windows(self, said: Directives) -> tuple[float, float, bool]:

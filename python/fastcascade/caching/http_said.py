@@ -29,6 +29,15 @@ class Said:
         self._name = name.encode()
         self._hit = self._name + b"; hit; ttl=%d"
 
+    def found(self, token: Token, stored: Stored, seconds: float) -> _Pairs:
+        """Of a kept answer, which may come from further away, or be another request's that this one waited for."""
+        said = self.hit(stored, seconds)
+        if not (token.level and self._name) or token.level == "memory":
+            return said
+        if token.level == "joined":
+            return said[0], (b"cache-status", b"; ".join((self._name, b"fwd=" + token.why, b"collapsed")))
+        return said[0], (b"cache-status", said[1][1] + b"; detail=" + token.level.encode())
+
     def hit(self, stored: Stored, seconds: float) -> _Pairs:
         """Of a kept answer of this age."""
         # Less than 0 where it is sent stale, which flooring says and cutting off does not.

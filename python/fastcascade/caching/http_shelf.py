@@ -60,6 +60,9 @@ class Shelf:
         with self._lock:
             self.cache.remove(token.key)
 
+    def not_kept(self, token: Token, status: int) -> None:
+        """An answer is not to be kept: nobody waits for it here."""
+
     def strike(self, uri: str) -> int:
         """Forget a page for every scope and host; how many entries there were."""
         with self._lock:

@@ -106,15 +106,17 @@ class Levels:
             return None
         if (held.epoch != memory.epoch or memory.alone is not None) and not memory.sure(held, now):
             return None
-        self.counts.in_memory(held.entry, now, memory.mono)
+        if now < held.fresh_until:
+            self.counts.in_memory(held.entry, now, memory.mono)
         return held.entry
 
-    async def ask(self, key: bytes, *, within: float | None = None) -> Entry | Lead | None:
+    async def ask(self, key: bytes, *, within: float | None = None, fresh: bool = False) -> Entry | Lead | None:
         """Find it, or make it.
 
         An `Entry`: from memory or Redis, or made by another meanwhile. It may be past its life where another is
-        making it anew. A `Lead`: it is yours to make; its `stale` may stand in, or be served while you do. None:
-        others are making it, and did not within so many seconds; make it for yourself.
+        making it anew, unless `fresh` is wanted: then that one is waited for. A `Lead`: it is yours to make; its
+        `stale` may stand in, or be served while you do. None: others are making it, and did not within so many
+        seconds, or it is made for nobody else; make it for yourself.
         """
         if (entry := self.peek(key)) is not None:
             return entry
@@ -123,10 +125,10 @@ class Levels:
         flight = self.flights.get(key)
         if flight is None:
             flight = self.flights[key] = Flight(key, self.mono())
-            return await self._drive(flight, deadline)
-        if flight.lead and (held := self._asking.usable(key)) is not None:
+            return await self._drive(flight, deadline, fresh=fresh)
+        if flight.lead and not fresh and (held := self._asking.usable(key)) is not None:
             return self.counts.given(held.entry, stale=True)
-        return await self._join(flight, deadline)
+        return await self._join(flight, deadline, fresh=fresh)
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -166,6 +168,18 @@ class Levels:
         """
         return await self.hearing.purge(member_of(key, tag, all))
 
+    def forget(self, tag: str | None, mark: bool = False) -> None:  # noqa: FBT001, FBT002 - as `call_soon` gives it on
+        """Forget what has a tag, or everything, in this memory alone: what another loop of the process has purged.
+
+        From any thread; what is being made meanwhile needs a `mark`, which is for this loop alone to make.
+        """
+        if mark:
+            self.hearing.strike(member_of(None, tag, tag is None))
+        elif tag is None:
+            self.memory.cache.clear()
+        else:
+            self.memory.cache.invalidate(tag)
+
     def stats(self) -> LevelsStats:
         """What the levels did since they were made."""
         hearing, kept = self.hearing, self.memory.cache.stats()
@@ -192,7 +206,7 @@ class Levels:
 
     # The way of a request that is not in memory.
 
-    async def _drive(self, flight: Flight, deadline: float | None) -> Entry | Lead | None:
+    async def _drive(self, flight: Flight, deadline: float | None, *, fresh: bool) -> Entry | Lead | None:
         """Look into Redis, and wait for whoever makes it there, until there is an entry or it is ours to make."""
         waited = False
         try:
@@ -200,7 +214,7 @@ class Levels:
                 found = await self._asking.look(flight)
                 if found.leads:
                     return self._lead(flight, found.entry)
-                if found.entry is not None:
+                if found.entry is not None and (found.fresh or not fresh):
                     self._settle(flight, found.entry)
                     if not waited or not found.fresh:
                         return self.counts.given(found.entry, stale=not found.fresh)
@@ -214,7 +228,7 @@ class Levels:
             self._hand(flight, Part.DRIVE)
             raise
 
-    async def _join(self, flight: Flight, deadline: float | None) -> Entry | Lead | None:
+    async def _join(self, flight: Flight, deadline: float | None, *, fresh: bool) -> Entry | Lead | None:
         """Wait for what the flight brings, or for a part in it."""
         future = flight.wait()
         told: Entry | Part | None = None
@@ -233,7 +247,7 @@ class Levels:
                 self._hand(flight, part)
             raise
         if told is Part.DRIVE:
-            return await self._drive(flight, deadline)
+            return await self._drive(flight, deadline, fresh=fresh)
         if told is Part.LEAD:
             held = self._asking.usable(flight.key)
             return self._lead(flight, None if held is None else held.entry)
@@ -261,7 +275,11 @@ class Levels:
             flight.lead += 1
         if not flight.hand(part):
             self._end(flight)
-            self._asking.free(flight.key, flight.token)
+            self._free(flight)
+
+    def _free(self, flight: Flight) -> None:
+        token, flight.token = flight.token, b""  # it is not to be renewed after this
+        self._asking.free(flight.key, token)
 
     def _end(self, flight: Flight) -> None:
         if self.flights.get(flight.key) is flight:
@@ -326,6 +344,14 @@ class Levels:
         if self.flights.get(flight.key) is flight and flight.lead == number:
             self.counts.origin_misses += 1
             self._hand(flight, Part.LEAD)
+
+    def let_go(self, flight: Flight, number: int) -> None:
+        """It is not made for all: none waits for it any more."""
+        if self.flights.get(flight.key) is flight and flight.lead == number:
+            self.counts.origin_misses += 1
+            self._end(flight)
+            flight.let_go()
+            self._free(flight)
 
     def dropped(self, flight: Flight, number: int) -> None:
         """Nobody has the Lead any more; this may be told from any thread."""

@@ -129,7 +129,7 @@ class Asking:
         held.at = memory.mono()
         memory.put(key, held, weight_of(held.entry))
         if look.fresh or not look.leads:
-            return Found(held.entry.at("shared"), fresh=look.fresh)
+            return Found(held.entry.at("shared"), fresh=look.fresh, left=look.left)
         return Found(held.entry, leads=True)
 
     def _apart(self, key: bytes, kept: Held) -> bool:

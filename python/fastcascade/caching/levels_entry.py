@@ -18,6 +18,8 @@ HEAD: Final = struct.Struct(">dddd8sBHI")
 REST: Final = struct.Struct(">ddd8sBHI")
 VERSION: Final = 0x10
 NEGATIVE: Final = 0x01
+LONG: Final = 2.0**33
+"""Seconds beyond which no time of ours lies: some 270 years."""
 OVERHEAD: Final = 512
 """What an entry weighs in memory beyond its bytes, so that a million empty ones are not free."""
 
@@ -104,7 +106,8 @@ def read(raw: bytes) -> Record | None:
     """What bytes from Redis say; None where they are no entry of this version."""
     try:
         born, fresh, stale, serial, nonce, flags, count, length = HEAD.unpack_from(raw)
-        if flags & 0xF0 != VERSION:
+        # With other times than ours it might never end, or be no number at all.
+        if flags & 0xF0 != VERSION or not (0 <= born < LONG and 0 <= fresh < LONG and 0 <= stale < LONG):
             return None
         tags, place = _tags(raw, HEAD.size, count)
         if len(raw) < place + length:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Far", "Look"]
 
 LED: Final = 3
+FARTHEST: Final = 2.0**53
 SLOT: Final = "slot-of-a-key"
 
 
@@ -110,13 +111,17 @@ class Far:
 
     async def renew(self, flights: "Sequence[Flight]") -> None:
         """Hold their leases for longer, and those that were lost and that nobody has taken."""
-        asked = [self.shared.run(RENEW, self.keys(each.key)[1:], (each.token, self._lease)) for each in flights]
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*(self._renew(each) for each in flights), return_exceptions=True)
+
+    async def _renew(self, flight: "Flight") -> None:
+        # What has ended since would come back, and nobody would end it.
+        if flight.token:
+            await self.shared.run(RENEW, self.keys(flight.key)[1:], (flight.token, self._lease))
 
     async def load(self) -> tuple[int, dict[bytes, int]]:
         """The server's time as a number of marks, and all marks. `StoreError`."""
         now, flat = await self.shared.run(LOAD, self._marks, (int(self._most * 1000),))
-        return now // 1000 * 2048, dict(zip(flat[::2], (int(float(each)) for each in flat[1::2]), strict=True))
+        return now // 1000 * 2048, dict(zip(flat[::2], map(_number, flat[1::2]), strict=True))
 
     async def tell(self, member: bytes, key: bytes | None) -> int:
         """Tell all processes, and those to come, of a purge; its number. `StoreError`: some may not have been told."""
@@ -128,6 +133,11 @@ class Far:
         else:
             await asyncio.gather(kept, self.shared.run(DROP, self.keys(key)[:1], (number,)))
         return number
+
+
+def _number(said: bytes | float) -> int:
+    """A score; one that is none of ours, such as infinity, is as far as one of ours can be."""
+    return int(min(max(float(said), 0.0), FARTHEST))
 
 
 def token() -> bytes:

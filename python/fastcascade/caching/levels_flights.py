@@ -22,6 +22,7 @@ class Part(Enum):
 
     DRIVE = "drive"
     LEAD = "lead"
+    ALONE = "alone"
 
 
 class Flight:
@@ -61,6 +62,13 @@ class Flight:
             if not future.done():
                 future.set_result(joined)
 
+    def let_go(self) -> None:
+        """Have all that wait make it for themselves."""
+        waiters, self.waiters = self.waiters, {}
+        for future in waiters:
+            if not future.done():
+                future.set_result(Part.ALONE)
+
     def hand(self, part: Part) -> bool:
         """Give the part to the first that waits; False if nobody does."""
         while self.waiters:
@@ -73,7 +81,10 @@ class Flight:
 
 
 class Lead:
-    """It is yours to make the entry: `put` it, say there is `nothing`, or `give_up`, as one that is let go does."""
+    """It is yours to make the entry: `put` it, say there is `nothing`, or `give_up`, as one that is dropped does.
+
+    `let_go` is for what each is to make for itself.
+    """
 
     __slots__ = ("_levels", "began", "flight", "key", "marks", "number", "stale")
 
@@ -108,6 +119,12 @@ class Lead:
         levels, self._levels = self._levels, None
         if levels is not None:
             levels.gave_up(self.flight, self.number)
+
+    def let_go(self) -> None:
+        """Have all that wait here make it for themselves, at once; again, or after `put`, this does nothing."""
+        levels, self._levels = self._levels, None
+        if levels is not None:
+            levels.let_go(self.flight, self.number)
 
     def _open(self) -> "Levels":
         if self._levels is None:

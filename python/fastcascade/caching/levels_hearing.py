@@ -18,6 +18,8 @@ __all__ = ["Hearing"]
 
 AGAIN = 1.0
 """Seconds between two tries to send on what Redis refuses while it can be reached."""
+SOON = 0.05
+"""Seconds until the first look at whether others have told what they were about to; the next is twice as far."""
 
 
 class Hearing:
@@ -34,6 +36,8 @@ class Hearing:
         self._memory, self._far, self._wake = memory, far, wake
         self._loading: asyncio.Task[bool] | None = None
         self._sending: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[bool] | None = None
+        self._looking = False
         self._tasks: set[asyncio.Task[Any]] = set()
         if far is not None:
             memory.up = far.shared.up
@@ -78,7 +82,7 @@ class Hearing:
 
     async def aclose(self) -> None:
         """End what is under way behind."""
-        tasks = [*self._tasks, *(each for each in (self._loading, self._sending) if each is not None)]
+        tasks = [*self._tasks, *(each for each in (self._loading, self._sending, self._reloading) if each is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,19 +112,25 @@ class Hearing:
         self._memory.came_up()
         self.loaded = False
         self._wake(None, True)  # noqa: FBT003 - as it is told everywhere
-        self.later(self.load())
+        self._load_soon()
         self._send()
+
+    def _load_soon(self) -> None:
+        """Read the marks without anybody asking: caches that hang on this one serve what they have, and ask nothing."""
+        if self._memory.up and (self._reloading is None or self._reloading.done()):
+            self._reloading = asyncio.get_running_loop().create_task(self.load())
 
     def _lost(self) -> None:
         self._memory.doubt()
         self.loaded = False
         self._wake(None, True)  # noqa: FBT003 - as it is told everywhere
+        self._load_soon()
 
     # Purges.
 
     async def purge(self, member: bytes) -> Purged:
         """Purge it here at once, and everywhere."""
-        here = self._strike(member)
+        here = self.strike(member)
         self.purges += 1
         if self._far is None:
             return Purged(here, everywhere=True)
@@ -159,9 +169,9 @@ class Hearing:
         member = fields.get(b"member", b"")
         if member:
             self.marks.add(member, score(news))
-            self._strike(member)
+            self.strike(member)
 
-    def _strike(self, member: bytes) -> int:
+    def strike(self, member: bytes) -> int:
         """Drop it from memory, and from what is being made; how many entries there were."""
         self.strikes.add(member, self.strikes.seen + 1)
         if member[:1] != b"k":
@@ -185,14 +195,27 @@ class Hearing:
             now, members = await far.load()
         except StoreError:
             return False
-        if max((number for name, number in members.items() if name[:1] != b"?"), default=0) < self.marks.seen:
-            # It has lost what we have heard of, and its numbers may begin anew below ours.
+        if self.marks.lost(members, now):
+            # Its numbers may begin anew below ours.
             self.marks.reset()
-            self._strike(ALL)
+            self.strike(ALL)
         for member in self.marks.load(members, now):
-            self._strike(member)
+            self.strike(member)
         self.loaded = epoch == memory.epoch
+        if self.marks.open and not self._looking:
+            self._looking = True
+            self.later(self._look_again())
         return True
+
+    async def _look_again(self) -> None:
+        """See whether it was told, what others were about to purge: until then much is not kept."""
+        wait = SOON
+        while self.marks.open and self._memory.up:
+            await asyncio.sleep(wait)
+            wait = min(AGAIN, 2 * wait)
+            self.loaded = False
+            await self.load()
+        self._looking = False
 
 
 def member_of(key: bytes | None, tag: str | None, everything: bool) -> bytes:  # noqa: FBT001 - what `purge` was given

@@ -46,11 +46,12 @@ def score(news: str) -> int:
 class Marks:
     """The latest purge of each key and tag; `seen` is the last one that was added."""
 
-    __slots__ = ("_at", "_most", "_span", "floor", "seen")
+    __slots__ = ("_about", "_at", "_most", "_span", "floor", "seen")
 
     def __init__(self, most: int = MOST_MARKS, span: float | None = None) -> None:
         """At most so many, and where numbers are scores of none older than `span` seconds."""
         self._at: dict[bytes, int] = {}
+        self._about: dict[bytes, int] = {}
         self._most, self._span = most, None if span is None else int(span * PER_SECOND)
         self.floor = 0
         """Whatever began before this does not hold."""
@@ -61,7 +62,8 @@ class Marks:
         return len(self._at)
 
     def add(self, member: bytes, number: int, *, seen: bool = True) -> None:
-        """Note a purge; one that is only about to be told is not `seen`."""
+        """Note a purge; one that may not have been heard yet is not `seen`."""
+        self._about.pop(member, None)  # another of the same that was told before is older, one that comes is heard
         if seen and number > self.seen:
             self.seen = number
         if member == ALL:
@@ -83,6 +85,11 @@ class Marks:
                 return
             del self._at[oldest]
 
+    @property
+    def open(self) -> bool:
+        """Whether purges are about to be told, of which it is not known whether they were: see `load`."""
+        return bool(self._about)
+
     def clear(self) -> None:
         """Forget all, where nothing that began before now can come any more."""
         self._at.clear()
@@ -90,33 +97,53 @@ class Marks:
     def reset(self) -> None:
         """Forget everything, to be loaded anew."""
         self._at.clear()
+        self._about.clear()
         self.floor = self.seen = 0
 
     def least(self, key: bytes) -> int:
         """The serial that an entry of this key must have at least."""
-        return max(self.floor, self._at.get(key_mark(key), 0)) if self._at else self.floor
+        least = max(self.floor, self._at.get(key_mark(key), 0)) if self._at else self.floor
+        about = self._about
+        return max(least, about.get(ALL, 0), about.get(key_mark(key), 0)) if about else least
 
     def least_of(self, key: bytes, tags: Iterable[str]) -> int:
         """The serial that an entry with these tags must have at least."""
         least = self.least(key)
-        if self._at:
+        if self._at or self._about:
             for tag in tags:
-                least = max(least, self._at.get(tag_mark(tag), 0))
+                mark = tag_mark(tag)
+                least = max(least, self._at.get(mark, 0), self._about.get(mark, 0))
         return least
+
+    def lost(self, members: Mapping[bytes, int], now: int) -> bool:
+        """Whether what is kept in Redis is less than what was heard here."""
+        known = 0
+        for name, number in members.items():
+            if name[:1] != b"?":
+                known = max(known, number)
+            elif number > now:  # it is being told: it may be heard already, and not be noted there yet
+                known = max(known, self.floor if name[1:] == ALL else self._at.get(name[1:], 0))
+        return known < self.seen
 
     def load(self, members: Mapping[bytes, int], now: int) -> list[bytes]:
         """Take in what is kept in Redis: `o` for what is not known any more, `?` for what is about to be told.
 
-        Comes to the members whose marks are new here.
+        The latter has a number in the near future, and nothing holds that it may concern: until it was told, or this is
+        done again and it is not there any more, or that future has come and its teller died. Comes to the members
+        whose marks are new here.
         """
-        new = []
+        known, about, new = self._about, {}, []
         for name, number in sorted(members.items(), key=lambda each: each[1]):
-            about = name[:1] == b"?"
-            member = ALL if name == b"o" else name[1:] if about else name
-            if number > (self.floor if member == ALL else self._at.get(member, 0)) and (not about or number > now):
+            if name[:1] == b"?":
+                if number > now:
+                    about[name[1:]] = number
+                continue
+            member = ALL if name == b"o" else name
+            if number > (self.floor if member == ALL else self._at.get(member, 0)):
                 new.append(member)
-                self.add(member, number, seen=not about)
-        return new
+                self.add(member, number)
+        self._about = about
+        return [*new, *(member for member in about if member not in known)]
 
 
 class Waiting:

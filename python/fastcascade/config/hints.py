@@ -48,7 +48,8 @@ def resolved(target: Callable[..., Any]) -> dict[str, Any]:
 
 def _looked_up(name: str) -> Any:
     if name in LATER:
-        return TypeVar(name, bound=f"{LATER[name]}.{name}")  # it stands for its bound
+        later: Any = TypeVar  # it stands for its bound, which is looked up when it is wanted
+        return later(name, bound=f"{LATER[name]}.{name}")
     for module in WHERE:
         found = getattr(import_module(module), name, None)
         if isinstance(found, type):

@@ -20,7 +20,7 @@ __all__ = ["KEPT", "Told", "asked", "label_of", "noted", "served_by", "steadily"
 
 KNOWN: Final = 10
 """Questions that are asked again and again; as many more are new each time."""
-KEPT: Final = frozenset({"cache", "joined"})
+KEPT: Final = frozenset({"cache", "joined", "semantic"})
 """Answers that nobody was asked for."""
 
 

@@ -223,7 +223,7 @@ def _read(made: Told, reply: Reply | None, headers: Mapping[str, str]) -> None:
         return
     via, tier, by = (headers.get(name, "") for name in ("via", "tier", "instance"))
     made.label = via or "/".join(part for part in (tier, by) if part) or reply.model or "answered"
-    made.kept = via in ("cache", "joined")
+    made.kept = via in ("cache", "joined", "semantic")
     made.degraded = headers.get("degraded", "")
     made.ticket = headers.get("ticket", "")
 

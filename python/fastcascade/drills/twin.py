@@ -68,6 +68,7 @@ class Twin:
         other.tiers, other.rungs = tuple(self.first), tuple(tiers)
         other.chain = self._chain(cascade.chain)
         other.lanes = self._lanes(cascade.lanes)
+        other.cache = None  # what is drilled must not be kept for others, nor hidden by what was kept before
         other.sessions = None if cascade.sessions is None else Sessions()
         other.spares = None if cascade.hedge is None else cascade.hedge.allowance()
         other.slots = None if cascade.bulkhead is None else cascade.bulkhead.slots("the cascade")

@@ -109,7 +109,7 @@ async def _graded(grade: Grade, answer: Answer, told: Answer | None) -> tuple[fl
 async def _asked_of(cascade: "Cascade", request: Request, dear: str, budget: Budget | None) -> Answer | None:
     """The same request, to one tier. As in a replay, what the cascade remembers is neither used nor changed."""
     other = cascade.adjusted()
-    other.hedge, other.sessions, other.chain, other.slots = None, None, Chain(), None
+    other.hedge, other.sessions, other.chain, other.slots, other.cache = None, None, Chain(), None, None
     asked = replace(request, min_tier=dear, max_tier=dear, session="", idempotency="", callback="", budget=budget)
     driver = Driver(clock=asyncio.get_running_loop().time)
     try:

@@ -109,9 +109,9 @@ class Gateway:
         cache = self.settings.cache
         self._replies = replies = Replies(cache, guarded=gate is not None) if cache is not None else None
         caches = [each.cache for each in self.cascades.values() if each.cache is not None]
-        self.metrics.caches = list({id(each): each for each in caches}.values())
+        self.metrics.caches = [*{id(each): each for each in caches}.values(), *getattr(routes, "caches", ())]
         self.purges = Purges(
-            self.metrics.caches,
+            caches,
             self._board.slate,
             int(worker) % self._board.places,
             pages=getattr(routes, "purge", None),

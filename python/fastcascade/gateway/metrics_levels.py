@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from fastcascade.caching.answers import AnswerCache
+    from fastcascade.gateway.proxy_cache import RouteCache
 
 __all__ = ["KINDS", "samples"]
 
@@ -17,14 +18,23 @@ KINDS: Final = {
         "Requests given what another was making, by where.",
     ),
     "fastcascade_cache_purges_total": ("counter", "Purges that were asked for here."),
+    "fastcascade_cache_negative_total": ("counter", "Requests told from here that nothing is there, or is kept."),
     "fastcascade_cache_saved_usd_total": ("counter", "What the answers that were given again had cost, in US dollars."),
     "fastcascade_cache_semantic_total": ("counter", "Requests answered by what was asked in other words."),
 }
 Labels = tuple[tuple[str, str], ...]
 
 
-def samples(caches: "Sequence[AnswerCache]") -> Iterator[tuple[str, Labels, float]]:
-    """All of them, by the cache's name and level."""
+def samples(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[tuple[str, Labels, float]]:
+    """All of them, by the cache's name and level. Caches of one name are counted as one."""
+    found: dict[tuple[str, Labels], float] = {}
+    for name, labels, value in _each(caches):
+        found[name, labels] = found.get((name, labels), 0.0) + value
+    for (name, labels), value in found.items():
+        yield name, labels, value
+
+
+def _each(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[tuple[str, Labels, float]]:
     for cache in caches:
         own = ("cache", cache.name)
         for stats in cache.stats():
@@ -36,5 +46,7 @@ def samples(caches: "Sequence[AnswerCache]") -> Iterator[tuple[str, Labels, floa
             yield "fastcascade_cache_joined_total", (own, ("where", "here")), stats.joined_here
             yield "fastcascade_cache_joined_total", (own, ("where", "elsewhere")), stats.joined_across
             yield "fastcascade_cache_purges_total", (own,), stats.purges
-        yield "fastcascade_cache_saved_usd_total", (own,), cache.savings.usd
-        yield "fastcascade_cache_semantic_total", (own,), cache.savings.semantic
+            yield "fastcascade_cache_negative_total", (own,), stats.negative
+        if (savings := getattr(cache, "savings", None)) is not None:
+            yield "fastcascade_cache_saved_usd_total", (own,), savings.usd
+            yield "fastcascade_cache_semantic_total", (own,), savings.semantic

@@ -4,6 +4,7 @@ A request that a `respond` route answers takes one look at the compiled table an
 header read.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from fastcascade.wire.endpoint_paths import ALLOWED
 
 if TYPE_CHECKING:
     from fastcascade.gateway.app import Gateway
+    from fastcascade.gateway.proxy_cache import RouteCache
     from fastcascade.shared.shared import Shared
 
 __all__ = ["Routes"]
@@ -107,12 +109,20 @@ class Routes:
                 await close()
         for pool in self.pools.values():
             await pool.aclose()
+        for cache in self.caches:
+            await cache.aclose()
 
-    def purge(self, tag: str | None = None, path: str | None = None) -> None:
-        """Forget answers that are kept: those with a tag, those at a path, or all."""
-        for target in self.table.targets:
-            if target.cache is not None:
-                target.cache.inner.purge(path, tag=tag)
+    @property
+    def caches(self) -> "list[RouteCache]":
+        """What is kept, by route."""
+        return [each.cache for each in self.table.targets if each.cache is not None]
+
+    def purge(self, tag: str | None = None, path: str | None = None) -> "asyncio.Future[list[bool]]":
+        """Forget answers that are kept: those with a tag, those at a path, or all. It comes to who could be told.
+
+        That is begun before anything else is done in this loop; all gateways have heard of it when it is awaited.
+        """
+        return asyncio.gather(*(each.inner.purged(path, tag=tag) for each in self.caches))
 
     def samples(self) -> Mapping[tuple[str, str], bool]:
         """Which instances live, by pool and name."""

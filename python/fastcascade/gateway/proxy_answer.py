@@ -6,6 +6,7 @@ length was told the server itself closes a connection that got less; else its so
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -29,13 +30,13 @@ _sockets: Final = Sockets()
 
 
 class Kept:
-    """A copy of a body, for a cache: None as soon as it is longer than that."""
+    """A copy of a body, for a cache: None as soon as it is longer than that, which `given_up` is told."""
 
-    __slots__ = ("_most", "_pieces", "_size", "whole")
+    __slots__ = ("_given_up", "_most", "_pieces", "_size", "whole")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, given_up: Callable[[], object]) -> None:
         """Nothing has come."""
-        self._most, self._size = most, 0
+        self._most, self._size, self._given_up = most, 0, given_up
         self._pieces: list[bytes] | None = []
         self.whole = False
 
@@ -46,6 +47,7 @@ class Kept:
             self._pieces.append(piece)
             if self._size > self._most:
                 self._pieces = None
+                self._given_up()
 
     @property
     def body(self) -> bytes | None:

@@ -22,6 +22,7 @@ respond = { body = "pong" }
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from fastcascade.errors import ConfigError
@@ -77,15 +78,29 @@ class Cached:
 
     Args:
         ttl: seconds an answer is fresh that does not say; without it such an answer is not kept.
-        memory: bytes that all answers of the route may take.
+        items: how many answers of the route are kept in memory.
+        memory: bytes that these may take.
         body: bytes of an answer; what is longer is not kept.
         vary: request headers that the app chooses by and does not name in `Vary`.
+        negative: seconds that a status from 400 on is fresh, such as 404 or 410, where the app does not say so itself;
+            0: that is not kept.
+        within: seconds to wait for somebody who is asking the app for the same; then one asks for oneself.
     """
 
     ttl: float | None = None
+    items: int = 1_000_000
     memory: int = 64 << 20
     body: int = 1 << 20
     vary: Sequence[str] = ()
+    negative: float = 0.0
+    within: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.items < 1:
+            raise ConfigError(f"items must be above zero, not {self.items!r}")
+        if not 0 < self.within < inf:
+            raise ConfigError(f"within is in seconds, above zero, not {self.within!r}")
 
 
 @dataclass(frozen=True, slots=True)

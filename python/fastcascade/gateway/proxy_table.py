@@ -54,7 +54,7 @@ class Target:
             self.status = told.respond.status
         self.limiter = _limiter(told, workers, shared)
         self.at_once = self.fixed is not None and not told.guard and self.limiter is None
-        self.cache = RouteCache(told.cache) if told.cache is not None else None
+        self.cache = RouteCache(told, told.cache, shared) if told.cache is not None else None
         self.times = told.times or (self.pool.times if self.pool is not None else None)
         set_out = {name.lower(): value for name, value in told.request.headers.items()}
         if self.pool is not None:  # a route's own word goes before its pool's
@@ -69,7 +69,7 @@ class Target:
         if self.limiter is None:
             return 0.0
         wait = self.limiter.admit(bucket)
-        return wait if isinstance(wait, float) else await wait
+        return wait if isinstance(wait, float | int) else await wait
 
     def rewritten(self, path: str) -> str:
         """The path as its pool knows it."""

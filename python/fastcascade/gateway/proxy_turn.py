@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.backends.direct_parse import LinkError
@@ -139,7 +140,7 @@ class Turn:
         if pool is None or target_.times is None or scope.method == "CONNECT":
             raise Refused(501, "tunnels are not made here")
         at = target(target_.rewritten(self.path), scope.query_string)
-        lines, old, frame = self.sent
+        lines, old, _ = self.sent
         host = scope.authority or old.get("host", "")
         if host and HOST.fullmatch(host) is None:
             raise Refused(400, "the host of the request is none")
@@ -148,11 +149,26 @@ class Turn:
         if cache is not None:
             whose = f"{caller.tenant} {caller.name}" if self._guarded else ""
             found = cache.find(scope.method, at, self.pairs, whose, scope.scheme, host)
-            if found.response is not None and found.kind != "stale":
+            if found.kind != "hit":
+                found = await cache.further(found)
+            # What may be sent stale is, unless it falls to this one to ask anew.
+            if found.response is not None and (found.kind != "stale" or found.token.lead is None):
                 return self._served(found.response)
             if found.kind == "stale" or found.conditions:
                 lines = [each for each in lines if not each.startswith(("if-none-match:", "if-modified-since:"))]
                 lines += [f"{name}: {value}\r\n" for name, value in pairs_of(found.conditions)]
+        try:
+            return await self._passed_on(lines, at, host, found)
+        finally:
+            if cache is not None and found is not None:
+                cache.over(found)
+
+    async def _passed_on(self, lines: list[str], at: str, host: str, found: "Found | None") -> None:
+        """Ask the app, and give its answer back."""
+        target_, scope, pool, cache = self.target, self.scope, self.target.pool, self.target.cache
+        if pool is None or target_.times is None:
+            raise AssertionError("looked at before")
+        _, old, frame = self.sent
         lines.append(self.routes.asker.lines(self.peer, scope.scheme, host, old))
         lines.append(f"x-request-id: {self._id}\r\n{target_.out}")
         body, upload = await self._body(frame)
@@ -195,7 +211,7 @@ class Turn:
         kept: Kept | None = None
         told = original = back(theirs, drop=target_.drop_back)
         if cache is not None and found is not None:
-            cache.invalidated(scope.method, at, self._status, theirs, scope.scheme, host)
+            await cache.invalidated(scope.method, at, self._status, theirs, scope.scheme, host)
             stands_in = None
             if self._status == 304 and found.conditions:
                 stands_in = cache.freshened(found, told)
@@ -204,7 +220,7 @@ class Turn:
             if stands_in is not None:
                 return self._served(stands_in)
             told, wanted = cache.passed(found, self._status, original)
-            kept = Kept(cache.most) if wanted else None
+            kept = Kept(cache.most, partial(cache.let_go, found)) if wanted else None
         told += target_.back
         if "x-request-id:" not in answered.head.fields.low:
             told.append(("x-request-id", self._id))

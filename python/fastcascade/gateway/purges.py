@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastcascade.notices import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from fastcascade.caching.answers import AnswerCache
     from fastcascade.gateway.slate import Slate
@@ -48,7 +48,7 @@ class Purges:
 
     Args:
         answers: those of its cascades.
-        pages: what forgets pages: called with a tag, or a path, or neither for all.
+        pages: what forgets pages: called with a tag, or a path, or neither for all; it comes to who could be told.
         forget: what forgets whole answers, by a tag or all.
         slate: where workers tell one another.
         place: this one's place there.
@@ -60,7 +60,7 @@ class Purges:
         slate: "Slate",
         place: int,
         *,
-        pages: "Callable[[str | None, str | None], object] | None" = None,
+        pages: "Callable[[str | None, str | None], Awaitable[Iterable[bool]]] | None" = None,
         forget: "Callable[[str | None], object] | None" = None,
     ) -> None:
         """Listen to what others purge."""
@@ -86,13 +86,15 @@ class Purges:
             task.add_done_callback(self._done)
 
     async def _here(self, what: Purge) -> bool:
+        pages = None
         if self._pages is not None and _written(what.tag or what.path or ""):
-            self._pages(what.tag, what.path)
-        if what.path is not None:
-            return True
-        if self._forget is not None:
+            pages = self._pages(what.tag, what.path)
+        if what.path is None and self._forget is not None:
             self._forget(what.tag)
-        told = [await each.purge(tag=what.tag, everything=what.tag is None) for each in self._answers]
+        told = [] if pages is None else [*await pages]
+        if what.path is not None:
+            return all(told)
+        told += [await each.purge(tag=what.tag, everything=what.tag is None) for each in self._answers]
         return all(told)
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
