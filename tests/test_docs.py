@@ -23,7 +23,7 @@ NAMES = [f"{page} {kind} {number}" for page, kind, number, _ in SHOWN]
 def test_every_block_runs_or_is_read(
     kind: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Python runs by itself, and whatever it asserts holds; TOML is a file that is served."""
+    """Python runs by itself, and whatever it asserts holds; TOML is a file that is served, or its [gateway] alone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/0")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
@@ -33,4 +33,6 @@ def test_every_block_runs_or_is_read(
         return
     file = tmp_path / "cascade.toml"
     file.write_text(block, encoding="utf-8")
-    config.load_all(file)
+    if "[[" in block:
+        config.load_all(file)
+    config.load_settings(file)
