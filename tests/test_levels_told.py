@@ -55,6 +55,18 @@ def test_what_was_not_told_after_all_holds_nothing_up(member: bytes, told: bool)
     assert not held_up(fresh)
 
 
+@given(MEMBERS)
+def test_a_purge_of_ones_own_whose_news_were_missed_is_seen_where_it_is_kept(member: bytes) -> None:
+    """Else nothing that is made afterwards would ever hold."""
+    marks = Marks()
+    marks.load({b"o": NOW - SECOND, b"?" + member: SOON}, NOW)
+    marks.add(member, NOW, seen=False)
+    assert marks.open  # so that it is looked at again
+    assert held_up(marks, marks.seen)
+    assert marks.load({b"o": NOW - SECOND, member: NOW}, NOW) == []
+    assert not held_up(marks, marks.seen)
+
+
 def test_after_a_purge_that_was_told_late_answers_are_kept_again() -> None:
     """Redis killed, all purged meanwhile, and back: once that is told, what is made is kept at once, by both."""
 
@@ -109,5 +121,20 @@ def test_a_lease_that_has_ended_is_not_renewed() -> None:
                 (await lead_of(two)).give_up()
             assert one.far is not None
             await until(lambda: server.tell("EXISTS", one.far.keys(KEY)[1].decode()) == ":0\r\n" if one.far else True)
+
+    run(work)
+
+
+def test_a_lease_taken_of_a_server_that_hung_is_ended_once_it_is_back() -> None:
+    """What was asked just before is carried out when it thaws; nobody waits for a lease that nobody knows of."""
+
+    async def work(server: RedisServer) -> None:
+        async with gateways(server.url) as (one, two):
+            server.freeze()
+            (await lead_of(one)).give_up()
+            server.thaw()
+            await until(lambda: one.memory.up and two.memory.up)
+            async with asyncio.timeout(5):  # half of what a lease lasts
+                (await lead_of(two)).give_up()
 
     run(work)

@@ -2,8 +2,11 @@
 
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +28,13 @@ def ran(folder: Path, *words: str) -> dict[str, Any]:
         pytest.skip(WHY_NOT)
     found = folder / "tables.json"
     command = [sys.executable, str(SCENARIOS / "store_away.py"), "--quick", "--json", str(found), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        said, errors = done.communicate(timeout=PATIENCE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(done.pid, signal.SIGKILL)  # with all that it has begun, should it have been too slow
+    assert done.returncode == 0, said[-3000:] + errors[-2000:]
     tables: dict[str, Any] = json.loads(found.read_text())["tables"]
     return tables
 

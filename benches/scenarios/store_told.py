@@ -1,5 +1,6 @@
 """How the store's scenario tells what it found, and what of that is ill."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ def ill(told: dict[str, Any]) -> list[str]:
     late = [key for key, seconds in told["returned"].items() if seconds > RETURN]
     if late or len(told["returned"]) < 3:
         found.append(f"limits that are not shared again within {RETURN:g} s: {late or told['returned']}")
+    if told["purge"]["seconds"] == math.inf:
+        found.append("a purge has not arrived")
     if told["complaints"]:
         found.append(f"the gateways complain: {told['complaints'][:3]}")
     return found

@@ -18,6 +18,8 @@ __all__ = ["Asking", "Found", "Keeping", "Parts"]
 NEVER: Final = 2.0**53
 """A mark beyond all others: nothing that stands in Redis will do."""
 TURNS: Final = 8
+MOST_LATE: Final = 1_000
+"""Leases that are being ended late, at once: with more, the others end by themselves."""
 
 
 class Parts(NamedTuple):
@@ -46,11 +48,18 @@ class Asking:
     def __init__(self, parts: Parts) -> None:
         """Of these parts."""
         self._memory, self._far, self._hearing, self._counts, self._wall = parts
+        self._late: set[bytes] = set()
 
     def usable(self, key: bytes) -> Held | None:
         """What memory has, fresh or not, that may be served now."""
         held = self._memory.find(key)
         return held if held is not None and self._memory.sure(held, self._memory.mono()) else None
+
+    async def _free_surely(self, far: Far, key: bytes, lease: bytes) -> None:
+        try:
+            await far.free_surely(key, lease)
+        finally:
+            self._late.discard(lease)
 
     def free(self, key: bytes, lease: bytes) -> None:
         """End a lease behind what is going on."""
@@ -61,12 +70,15 @@ class Asking:
         """Find the entry, or take the lead."""
         far = self._far
         if far is not None:
+            up, flight.token = far.shared.up, b""  # where it is away, nothing is even sent
             try:
                 if await self._hearing.load():
                     return await self._shared(far, flight)
             except StoreError:
                 # Should it have been taken after all, others need not wait for its end.
-                self.free(flight.key, flight.token)
+                if up and flight.token and len(self._late) < MOST_LATE:
+                    self._late.add(flight.token)
+                    self._hearing.later(self._free_surely(far, flight.key, flight.token))
             flight.token = b""
         return self._alone(flight.key)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Far", "Look"]
 
 LED: Final = 3
+AGAIN: Final = 0.25
+"""Seconds between two tries to end a lease."""
 FARTHEST: Final = 2.0**53
 SLOT: Final = "slot-of-a-key"
 
@@ -108,6 +110,16 @@ class Far:
         """End the lease; if that fails it ends by itself."""
         with suppress(StoreError):
             await self.shared.run(FREE, self.keys(key)[1:], (token,))
+
+    async def free_surely(self, key: bytes, token: bytes) -> None:
+        """End the lease as soon as that can be done, while it lasts: it was taken of a server that then was lost."""
+        for _ in range(max(1, int(self._lease / 1000 / AGAIN))):
+            try:
+                await self.shared.run(FREE, self.keys(key)[1:], (token,))
+            except StoreError:
+                await asyncio.sleep(AGAIN)
+            else:
+                return
 
     async def renew(self, flights: "Sequence[Flight]") -> None:
         """Hold their leases for longer, and those that were lost and that nobody has taken."""

@@ -63,9 +63,9 @@ class Marks:
 
     def add(self, member: bytes, number: int, *, seen: bool = True) -> None:
         """Note a purge; one that may not have been heard yet is not `seen`."""
-        self._about.pop(member, None)  # another of the same that was told before is older, one that comes is heard
-        if seen and number > self.seen:
-            self.seen = number
+        if seen:
+            self._about.pop(member, None)  # another of the same that was told before is older, one that comes is heard
+            self.seen = max(self.seen, number)
         if member == ALL:
             self.floor = max(self.floor, number)
             return
@@ -139,6 +139,7 @@ class Marks:
                     about[name[1:]] = number
                 continue
             member = ALL if name == b"o" else name
+            self.seen = max(self.seen, number)  # of one that was told here the news may have been missed
             if number > (self.floor if member == ALL else self._at.get(member, 0)):
                 new.append(member)
                 self.add(member, number)
