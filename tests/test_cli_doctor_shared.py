@@ -10,6 +10,7 @@ from redis_server import SAFE, redis_server
 FILE = """
 [gateway]
 port = 0
+keys = "keys.json"
 [gateway.shared]
 url = "{url}"
 
@@ -30,6 +31,7 @@ def found(folder: Path, url: str) -> list[Finding]:
     [
         (("--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"), []),
         (("--maxmemory", "100mb", "--maxmemory-policy", "noeviction"), ["with noeviction"]),
+        (("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"), ["with allkeys-lru"]),
         ((), ["it has no maxmemory"]),
     ],
 )

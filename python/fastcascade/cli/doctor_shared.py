@@ -38,7 +38,7 @@ def shared(patient: Patient) -> Iterator[Finding]:
     policy, most = found["policy"], found["most"]
     if most == 0:
         yield Finding("shared", "warn", "it has no maxmemory, and may take all there is", "set maxmemory")
-    elif policy.startswith("allkeys") and told.account.startswith(("redis", "unix")):
+    elif policy.startswith("allkeys") and told.keys is not None and not told.account.startswith("sqlite:"):
         todo = "set maxmemory-policy volatile-lru, or give the account a store of its own"
         yield Finding("shared", "warn", f"with {policy} a full store drops what keys have spent", todo)
     elif policy == "noeviction":
