@@ -488,3 +488,18 @@ def test_apis_and_routes_beside_each_other() -> None:
 
     assert ANYONE.name == ""
     run(main)
+
+
+def test_metrics_say_which_instances_are_there() -> None:
+    """Each instance of each pool has a gauge: 1, or 0 while active checks find it dead."""
+
+    async def main() -> None:
+        async with behind() as app, routed([ProxyRoute(path="*", to="app")], {"app": pool(app)}) as there:
+            assert there.gateway.routes is not None
+            (instance,) = there.gateway.routes.pools["app"].instances
+            for alive in (True, False):
+                instance.alive = alive
+                line = f'pool="app",instance="{instance.name}"}} {int(alive)}'
+                assert line in told(there.gateway.metrics.packed("0", {}))
+
+    run(main)

@@ -9,7 +9,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastcascade.gateway.loading import load
 from fastcascade.gateway.purges import Purge
+from fastcascade.gateway.settings import Settings
 from fastcascade.gateway.slate import KEPT, Slate
 from gateways import Client, chat, running
 
@@ -131,3 +133,16 @@ def test_a_purge_reads_back_as_it_was_written(tag: str, path: str) -> None:
     """Its word says what it is of."""
     for purge in (Purge(), Purge(tag=tag), Purge(path=path)):
         assert Purge.of(purge.word) == purge
+
+
+def test_caches_of_several_cascades_are_kept_apart(tmp_path: Path) -> None:
+    """Each has a name of its own in the store and in metrics, unless the file gives them one."""
+    tier = 'backend = { kind = "scripted", script = ["yes"] }'
+    told = "".join(
+        f"[cascades.{name}.cache]\n{more}\n[[cascades.{name}.tiers]]\n{tier}\n"
+        for name, more in (("a", ""), ("b", ""), ("c", 'name = "own"'))
+    )
+    (tmp_path / "cascade.toml").write_text(told, encoding="utf-8")
+    loaded = load(tmp_path / "cascade.toml", Settings())
+    names = {name: each.cache.name for name, each in loaded.cascades.items() if each.cache is not None}
+    assert names == {"a": "answers-a", "b": "answers-b", "c": "own"}

@@ -109,12 +109,16 @@ class Gateway:
         cache = self.settings.cache
         self._replies = replies = Replies(cache, guarded=gate is not None) if cache is not None else None
         caches = [each.cache for each in self.cascades.values() if each.cache is not None]
-        self.metrics.caches = [*{id(each): each for each in caches}.values(), *getattr(routes, "caches", ())]
+        self.metrics.caches = [
+            *{id(each): each for each in caches}.values(),
+            *(routes.caches if routes is not None else ()),
+        ]
+        self.metrics.routes = routes
         self.purges = Purges(
             caches,
             self._board.slate,
             int(worker) % self._board.places,
-            pages=getattr(routes, "purge", None),
+            pages=None if routes is None else routes.purge,
             forget=None if replies is None else replies.forget,
         )
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastcascade import config
 from fastcascade.errors import ConfigError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fastcascade.wire.endpoint import Done, Endpoint
 
 __all__ = ["Service", "load", "settings_of"]
+
+ANSWERS: Final = "answers"
+"""What a cache of answers is called that was given no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def load(file: str | os.PathLike[str], settings: Settings, place: config.Place |
     from fastcascade.wire.endpoint import Endpoint  # noqa: PLC0415 - as above
 
     whole, folder = config.load_all(file, place), Path(file).resolve().parent if place is None else place.folder
+    for name, cascade in whole.cascades.items() if len(whole.cascades) > 1 else ():
+        if cascade.cache is not None and cascade.cache.name == ANSWERS:
+            cascade.cache.name = f"{ANSWERS}-{name}"  # or each would take the place of what another has kept
     shared = _shared(settings)
     gate = _gate(settings, folder, shared)
     # Routes alone cost nobody a model: they may be for everybody, each as its own `guard` says.

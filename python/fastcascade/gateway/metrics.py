@@ -9,7 +9,7 @@ import itertools
 import marshal
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,8 @@ from fastcascade.gateway.slate import Slate
 
 if TYPE_CHECKING:
     from fastcascade.caching.answers import AnswerCache
+    from fastcascade.gateway.proxy import Routes
+    from fastcascade.gateway.proxy_cache import RouteCache
     from fastcascade.wire.endpoint import Done
 
 __all__ = ["EVERY", "Board", "Metrics", "exposition", "told"]
@@ -35,6 +37,7 @@ KINDS: Final = {
     "fastcascade_cache_hits_total": ("counter", "Requests answered from the gateway's cache."),
     "fastcascade_cache_misses_total": ("counter", "Requests that were looked for in the gateway's cache in vain."),
     **metrics_levels.KINDS,
+    "fastcascade_upstream_up": ("gauge", "1 for an instance of a pool of routes that active checks find alive."),
     "fastcascade_observed_total": ("counter", "What became of observed requests."),
     "fastcascade_observed_spent_usd_total": ("counter", "What looking at them has cost, in US dollars."),
     "fastcascade_observed_saved_usd": ("gauge", "What the cascade would have saved on them, in US dollars."),
@@ -59,7 +62,8 @@ class Metrics:
         self.cost = 0.0
         self.unknown = self.hits = self.misses = 0
         self.changes = 0
-        self.caches: Sequence[AnswerCache] = ()
+        self.caches: list[AnswerCache | RouteCache] = []
+        self.routes: Routes | None = None
         self.observed: Any = None
         """What observes, if anything does: with `counts`, `spent` and `saved`."""
 
@@ -120,6 +124,9 @@ class Metrics:
         yield "fastcascade_cache_hits_total", (), self.hits
         yield "fastcascade_cache_misses_total", (), self.misses
         yield from metrics_levels.samples(self.caches)
+        if self.routes is not None:
+            for (pool, instance), alive in self.routes.samples().items():
+                yield "fastcascade_upstream_up", (("pool", pool), ("instance", instance)), int(alive)
         if self.observed is not None:
             for became, n in self.observed.counts.items():
                 yield "fastcascade_observed_total", (("became", became),), n

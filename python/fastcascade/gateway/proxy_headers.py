@@ -42,7 +42,6 @@ USUAL: Final = frozenset({"", "keep-alive", "close", "upgrade", "te"})
 PLAIN: Final = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*", re.ASCII)
 SAFE: Final = "/-._~!$&'()*+,;=:@"
 LENGTH: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
-ID: Final = re.compile(r"[A-Za-z0-9_.:@/+=-]{1,128}", re.ASCII)
 HOST: Final = re.compile(r"[A-Za-z0-9.\-_~%!$&'()*+,;=:\[\]]{1,255}", re.ASCII)
 CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no value may hold; a header with it does not go on."""
