@@ -53,8 +53,8 @@ help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-demo: $(MADE)/extension ## build the package and watch it work
-	$(BIN)/fastcascade demo
+demo: $(MADE)/demo $(MADE)/extension ## build the package, watch it work, and open the console on live traffic
+	$(BIN)/fastcascade demo --console
 
 ifneq ($(TEST_PATH)$(filter-out --quiet --no-header,$(PYTEST_ARGS)),)
 test: test-python
@@ -157,7 +157,7 @@ $(MADE)/python-$(PYTHON_TAG):
 	$(BIN)/python $(PIP_INSTALL) --upgrade pip
 	mkdir -p $(MADE) && touch $@
 
-$(MADE)/build $(MADE)/dev: $(MADE)/%: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
+$(MADE)/build $(MADE)/demo $(MADE)/dev: $(MADE)/%: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
 	$(BIN)/python $(PIP_INSTALL) --group $*
 	touch $@
 

@@ -63,13 +63,16 @@ class MemoryReviews:
         held = self._held(ticket)
         return replace(held, lease="") if held else None
 
-    async def claim(self, reviewer: str, now: float, lease: float, /) -> Review | None:
+    async def claim(self, reviewer: str, now: float, lease: float, ticket: str = "", /) -> Review | None:
         self._reached("claim")
         free = [
             review
             for review in self.all()
             if review.state == "waiting" or (review.state == "claimed" and (review.leased_until or 0.0) <= now)
         ]
+        if ticket:
+            own = [review for review in self.all() if review.state == "claimed" and review.reviewer == reviewer]
+            free = [review for review in (*free, *own) if review.id == ticket]
         if not free:
             return None
         first = min(free, key=lambda review: (review.due is None, review.due, review.created))

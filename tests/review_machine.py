@@ -213,6 +213,21 @@ class ReviewMachine(RuleBasedStateMachine):
         self.model.claimed(got)
         return got.id, got.lease
 
+    @rule(target=leases, client=st.integers(0, 9), ticket=tickets, reviewer=texts, lease=st.integers(1, 20))
+    def claim_one(self, client: int, ticket: str, reviewer: str, lease: int) -> Any:
+        before = self.model.reviews.get(ticket)
+        got = self.run(self.one(client).claim(reviewer, self.now, float(lease), ticket))
+        own = before is not None and before.state == "claimed" and before.reviewer == reviewer
+        if before is None or not (own or before in self.model.free(self.now)):
+            assert got is None
+            return multiple()
+        assert got is not None and got.lease and got.lease not in self.model.leases.values()
+        until = self.now + lease
+        changed: Any = {"state": "claimed", "reviewer": reviewer, "leased_until": until, "claims": before.claims + 1}
+        assert got == replace(before, lease=got.lease, **changed)
+        self.model.claimed(got)
+        return got.id, got.lease
+
     @rule(client=st.integers(0, 9), held=leases, longer=st.integers(1, 20))
     def renew(self, client: int, held: tuple[str, str], longer: int) -> None:
         until = self.now + 20 + longer

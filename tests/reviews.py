@@ -373,7 +373,37 @@ async def _pages(make: Make) -> None:
     assert await store.listed("answered") == [] and await store.listed(None, "", 0) == []
 
 
+async def _given_one(make: Make) -> None:
+    """One may be claimed by its ticket, before those due sooner; held by another or ended, it is not to be had."""
+    store = make()
+    for ticket, due in (("soon", 5.0), ("late", 50.0)):
+        await store.add(review(ticket, due=due))
+    got = await store.claim("ann", 0.0, 10.0, "late")
+    assert got is not None and (got.id, got.reviewer, got.leased_until, got.claims) == ("late", "ann", 10.0, 1)
+    assert await make().claim("bob", 9.5, 10.0, "late") is None
+    assert await store.claim("ann", 0.0, 10.0, "none") is None
+    lapsed = await make().claim("bob", 10.0, 10.0, "late")
+    assert lapsed is not None and await store.answer("late", got.lease, Reply("?"), 10.0) == "lapsed"
+    assert await store.answer("late", lapsed.lease, Reply("yes"), 10.0) == "done"
+    assert await store.claim("bob", 10.0, 10.0, "late") is None
+    first = await store.claim("bob", 10.0, 10.0)
+    assert first is not None and first.id == "soon"
+
+
+async def _own_again(make: Make) -> None:
+    """Whoever claims what is theirs already has a new lease for it, and an answer under the old one is not kept."""
+    async with claimed(make) as (store, got):
+        again = await make().claim("ann", 1.0, 10.0, "one")
+        assert again is not None and again.lease != got.lease and again.leased_until == 11.0
+        assert await store.answer("one", got.lease, Reply("old"), 1.0) == "lapsed"
+        assert not await store.renew("one", got.lease, 1e9) and not await store.release("one", got.lease)
+        assert await store.answer("one", again.lease, Reply("new"), 1.0) == "done"
+        assert await store.claim("ann", 1.0, 10.0, "one") is None
+
+
 PROMISES: Final[list[Promise]] = [
+    _given_one,
+    _own_again,
     _kept_whole,
     _odd_words,
     _nothing_there,

@@ -368,6 +368,7 @@ def test_an_endpoints_settings_are_a_gateways() -> None:
         "more",
         "heartbeat",
         "named",
+        "events",
     }
     for target in (Endpoint, Observing):
         names = set(inspect.signature(target).parameters)

@@ -15,6 +15,7 @@ from fastcascade.gateway.health import report
 from fastcascade.gateway.limits import length_of
 from fastcascade.gateway.metrics import Board, Metrics, exposition, told
 from fastcascade.gateway.settings import Kept, Limits, Settings
+from fastcascade.telemetry.events import Decision
 from fastcascade.wire.endpoint import Caller, Done, Response
 from gateways import Held, chat, raw, serving
 from real import until
@@ -521,7 +522,7 @@ def test_families_stand_together_whoever_counted() -> None:
     texts = []
     for worker in ("0", "1"):
         metrics = Metrics()
-        metrics.count("/v1/messages", 200, 0.3, 'a "tier"\n', "")
+        metrics(Decision("match", 'a "tier"\n', 0.0, 0.3, status=200, path="/v1/messages"))
         texts.append(told(metrics.packed(worker, {"fastcascade_in_flight": 2})))
     text = exposition(texts)
     heads = [line for line in text.splitlines() if line.startswith("# TYPE")]
@@ -547,8 +548,8 @@ def test_of_too_many_routes_the_counts_are_told_without_histograms() -> None:
     """What is too much for its place is told in part, and what took no time has no histogram at all."""
     metrics = Metrics()
     for number in range(100):
-        metrics.count(f"/routes/{number}", 200, 0.1, "", "")
-    metrics.count("/ping", 200, None, "", "")
+        metrics(Decision("match", "200", 0.0, 0.1, status=200, path=f"/routes/{number}"))
+    metrics(Decision("match", "200", 0.0, None, status=200, path="/ping"))
     whole, part = (told(metrics.packed("0", {}, whole=each)) for each in (True, False))
     assert whole.count("fastcascade_request_seconds_count") == 100
     assert "fastcascade_request_seconds" not in part

@@ -390,3 +390,19 @@ def test_workers_share_a_rate() -> None:
     assert denied is not None
     assert denied.why == "tokens"
     assert small.headers(denied)[1][1].startswith('"requests";r=1;')  # what was denied for tokens took no request
+
+
+def test_what_keys_have_spent_is_told_beside_what_they_may(make: Make) -> None:
+    """Metrics show each budget of a key in use as it burns: by period, hard and soft, in dollars."""
+    meter = Meter(make(), now=lambda: NOW)
+    meter.exchange()
+    for record in (HARD, SOFT):
+        held = meter.enter(record)
+        assert not isinstance(held, Denied)
+        meter.leave(record, held, 0.25, 10)
+    assert sorted(meter.spending()) == [
+        ("hard (hard)", "day", "hard", 0.25, 1.0),
+        ("hard (hard)", "month", "hard", 0.25, 3.0),
+        ("soft (soft)", "month", "soft", 0.25, 1.0),
+    ]
+    meter.close()

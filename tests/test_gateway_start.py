@@ -57,6 +57,7 @@ ABSENT = {
     "fastcascade.cli.routefile": "for commands that read a table of routes",
     "fastcascade.clients": "for those who call an SDK in their own code",
     "fastcascade.config.models": "the file has no other names for its cascades",
+    "fastcascade.console": "the file has no console",
     "fastcascade.drills": "for `fastcascade drill`",
     "fastcascade.embedders": "the file names none",
     "fastcascade.evals": "the file has no lanes that were admitted",

@@ -1,10 +1,10 @@
 """An answer as it comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from fastcascade.answers import Answer
 from fastcascade.drive import Driver, Flows
@@ -12,7 +12,13 @@ from fastcascade.errors import IncompleteAnswer
 from fastcascade.messages import Delta, Request
 from fastcascade.patience import GRACE
 
-__all__ = ["AnswerStream"]
+if TYPE_CHECKING:
+    from fastcascade.spans import Trail
+
+__all__ = ["AnswerStream", "Ended"]
+
+Ended: TypeAlias = Callable[[Answer | None, BaseException | None], object]
+"""Told how a stream ended: the answer, if it got so far, and what broke it off."""
 
 
 class AnswerStream:
@@ -22,10 +28,17 @@ class AnswerStream:
     may close it, and the reader then gets `CancelledError`: what it has is not the whole.
     """
 
-    def __init__(self, flows: Flows, request: Request) -> None:
-        """Start nothing before the first piece is asked for."""
+    def __init__(
+        self,
+        flows: Flows,
+        request: Request,
+        ended: Ended | None = None,
+        trail: "Trail | None" = None,
+    ) -> None:
+        """Start nothing before the first piece is asked for; `ended` is told how it ended, if it was begun."""
         self.answer: Answer | None = None
-        self._pieces = _streamed(flows, request)
+        pieces = _streamed(flows, request, trail)
+        self._pieces = pieces if ended is None else _told(pieces, ended)
         self._reader: asyncio.Task[Any] | None = None
         self._cancelled = 0
         self._free = asyncio.Event()
@@ -93,8 +106,25 @@ class AnswerStream:
         await self.aclose()
 
 
-async def _streamed(flows: Flows, request: Request) -> AsyncGenerator[Delta | Answer, None]:
+async def _streamed(flows: Flows, request: Request, trail: "Trail | None") -> AsyncGenerator[Delta | Answer, None]:
     driver = Driver(clock=asyncio.get_running_loop().time)
+    if trail is not None:
+        driver.trail = trail
     async with aclosing(driver.stream(flows(request, driver.clock(), streaming=True))) as stream:
         async for item in stream:
             yield item
+
+
+async def _told(pieces: AsyncGenerator[Delta | Answer, None], ended: Ended) -> AsyncGenerator[Delta | Answer, None]:
+    over = False
+    try:
+        async with aclosing(pieces):
+            async for item in pieces:
+                if type(item) is Answer:
+                    over = True
+                    ended(item, None)  # before it is given: nobody asks for more after it
+                yield item
+    except BaseException as error:
+        if not over:
+            ended(None, error)
+        raise

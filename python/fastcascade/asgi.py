@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, Unpack
 
+from fastcascade import spans
 from fastcascade.caching.http import HttpCache
 from fastcascade.caching.http_records import Found
 from fastcascade.dropin_asgi import (
@@ -36,10 +37,12 @@ from fastcascade.dropin_asgi import (
     watching,
 )
 from fastcascade.dropin_fallback import given, log, once, told
+from fastcascade.dropin_heard import Outer
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_refresh import Flights, Refreshes
 from fastcascade.dropin_sending import Sending
 from fastcascade.guards.guard import Ending, Guard
+from fastcascade.telemetry.events import HUB
 
 __all__ = ["CascadeMiddleware"]
 
@@ -65,8 +68,12 @@ class CascadeMiddleware:
         kind = scope["type"]
         if kind == "http":
             call = AsgiCall(scope, self._parts.proxies)
-            if not self._bare:
-                await self._seen(call, receive, send)
+            if not self._bare or HUB.listeners:
+                if spans.tracer is None:
+                    await self._seen(call, receive, send)
+                    return
+                with spans.tracer.begun(spans.told(call.header), served=True):
+                    await self._seen(call, receive, send)
                 return
             ending = self._front.admit(call)
             if ending is None and self._together is not None:
@@ -92,7 +99,8 @@ class CascadeMiddleware:
         sending = Sending(call, send, parts.cache, parts.failing)
         access = parts.log if parts.log is not None and parts.log.wanted() else None
         started = time.perf_counter() if access is not None else 0.0
-        if access is not None:
+        outer = Outer() if HUB.listeners else None
+        if access is not None or outer is not None:
             receive = watching(call, receive, lambda: sending.over)
         try:
             ending = self._front.gate(call)
@@ -120,6 +128,8 @@ class CascadeMiddleware:
             told(call)
             if access is not None:
                 access.write(call, started)
+            if outer is not None:
+                outer.end(call)
 
     async def _chain(
         self, guards: Sequence[Guard], call: AsgiCall, last: Callable[[], Awaitable[Ending | None]]

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fastcascade import drive
+from fastcascade import drive, heard
 from fastcascade.answer_stream import AnswerStream
 from fastcascade.answers import Answer, Entrance
 from fastcascade.backends.backend import Backend
@@ -27,6 +27,7 @@ from fastcascade.lanes import Lanes, Sessions
 from fastcascade.messages import Ask, Budget, Request
 from fastcascade.policies import Ladder, Policy, Threshold
 from fastcascade.prices import PriceSheet
+from fastcascade.telemetry.events import HUB
 from fastcascade.tiers import Tier, positions
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Cascade:
         abstain: whether a reply whose gate cannot judge it is escalated (the default) or accepted.
         last_resort: the text for when nothing else has answered; None raises `NoAnswer` instead. `Static` in
             `fallbacks` says it with more choice.
+        name: what it is called where several are told of: in metrics, traces and the console.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default, and is named
@@ -73,8 +75,10 @@ class Cascade:
         prices: PriceSheet | None = None,
         abstain: Literal["escalate", "accept"] = "escalate",
         last_resort: str | None = LAST_RESORT,
+        name: str = "",
     ) -> None:
         """Check that the parts go together."""
+        self.name = name
         self.chain = Chain.of(fallbacks)
         if self.chain.static is None and last_resort is not None:
             self.chain.static = Static(last_resort)
@@ -185,11 +189,13 @@ class Cascade:
 
     async def run(self, asked: Ask, /, **fields: Any) -> Answer:
         """Answer a text, a conversation or a `Request`; `fields` are those of `Request`: `task="code"`."""
-        return await drive.run(self.flow, Request.of(asked, **fields))
+        request = Request.of(asked, **fields)
+        return await (heard.run(self, request) if HUB.listeners else drive.run(self.flow, request))
 
     def run_sync(self, asked: Ask, /, **fields: Any) -> Answer:
         """As `run`, from plain code; inside a running event loop too, which stands still meanwhile."""
-        return drive.run_sync(self.flow, Request.of(asked, **fields))
+        request = Request.of(asked, **fields)
+        return heard.run_sync(self, request) if HUB.listeners else drive.run_sync(self.flow, request)
 
     def stream(self, asked: Ask, /, **fields: Any) -> AnswerStream:
         """Answer piece by piece: `async for delta in cascade.stream(...)`.
@@ -197,7 +203,8 @@ class Cascade:
         Nothing that was given out is taken back. A stream that breaks after its beginning was given out ends with
         `IncompleteAnswer`, never as if it were whole.
         """
-        return AnswerStream(self.flow, Request.of(asked, **fields))
+        request = Request.of(asked, **fields)
+        return heard.stream(self, request) if HUB.listeners else AnswerStream(self.flow, request)
 
     async def aclose(self) -> None:
         """Close what backends and gates hold open in this event loop; the first error is raised when all are done."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
+from fastcascade import spans
 from fastcascade.asking import (
     checked,
     failure_of,
@@ -65,6 +66,7 @@ class Performer:
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._open: dict[int, Handle] = {}
         self._bound: Bound | None = None  # of what is done one after the other
+        self.trail = None if spans.tracer is None else spans.tracer.current()
 
     async def run(self, flow: Flow[T], effect: Effect | None = None) -> T:
         """Do effects until the flow returns; `effect` is one that it has asked for already."""
@@ -111,24 +113,31 @@ class Performer:
                 if backend.straight is None
                 else self._one(backend, call)
             )
-        return await self._asked(backend, call.request, call.timeout, call.until)
+        return await self._asked(backend, call, call.timeout, call.until)
 
-    async def _asked(
-        self, backend: Backend, request: Request, seconds: float | None, until: Signal | None = None
-    ) -> Outcome:
+    async def _asked(self, backend: Backend, call: Call, seconds: float | None, until: Signal | None = None) -> Outcome:
         """Ask a backend that is no pool."""
+        request = call.request
         answer = instant(backend)
         if answer is not None:
             return self.at_once(answer, request)
         started = self.clock()
+        outcome: Outcome | None = None
+        span = None if self.trail is None else self.trail.call(backend, request, call.label)
         try:
             with self._limit(seconds, until):
                 value = reply_of(await backend.complete(request))
+            outcome = Outcome(value, None, started, self.clock())
         except (Exception, asyncio.CancelledError) as error:
             if is_given_up(error):
                 raise
-            return Outcome(None, failure_of(error), started, self.clock())
-        return Outcome(value, None, started, self.clock())
+            outcome = Outcome(None, failure_of(error), started, self.clock())
+            return outcome
+        else:
+            return outcome
+        finally:
+            if span is not None:
+                span.end(outcome)
 
     async def _one(self, pool: Any, call: Call) -> Outcome:
         """A call to a pool with nobody to choose among: what it does on the way to a failure costs little."""
@@ -139,7 +148,7 @@ class Performer:
         if pool.timeout is not None:
             seconds = pool.timeout if seconds is None else min(seconds, pool.timeout)
         try:
-            outcome = await self._asked(only.backend, call.request, seconds)
+            outcome = await self._asked(only.backend, call, seconds)
         except BaseException:
             pool.given_up(only, now)
             raise
@@ -159,7 +168,9 @@ class Performer:
         except BaseException:
             flow.close()
             raise
-        return await Performer(full=self._full, clock=self.clock).run(flow, effect)
+        inner = Performer(full=self._full, clock=self.clock)
+        inner.trail = self.trail
+        return await inner.run(flow, effect)
 
     def _limit(self, seconds: float | None, until: Signal | None = None) -> AbstractContextManager[None]:
         """What bounds the next thing that is done, in time and by a signal."""
@@ -245,6 +256,8 @@ class Performer:
             return await self._opened_within(asked(opening.call, now, opening.after))
         try:
             stream = opened(opening.call.backend, opening.call.request)
+            if self.trail is not None:
+                stream = self.trail.stream(stream, opening.call.backend, opening.call.request, opening.call.label)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - errors are values from here on
             return Outcome(None, failure_of(error), now, self.clock())
         handle = Handle(opening.call, stream, started=now)
@@ -283,6 +296,8 @@ class Performer:
 
     async def _ended(self, handle: Handle, outcome: Outcome) -> Outcome:
         """What a stream has ended with."""
+        if self.trail is not None:
+            self.trail.ended(handle.task, outcome)
         await self._shut(handle.task)
         outcome.ended = self.clock()
         handle.settle(outcome)

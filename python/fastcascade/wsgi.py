@@ -15,14 +15,17 @@ from inspect import iscoroutinefunction
 from threading import BoundedSemaphore, Thread
 from typing import Any, Final, TypeAlias, Unpack
 
+from fastcascade import spans
 from fastcascade.caching.http import HttpCache
 from fastcascade.caching.http_records import Found
 from fastcascade.dropin_answering import Answering, Body
 from fastcascade.dropin_fallback import given, log, once, told
+from fastcascade.dropin_heard import Outer
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_wsgi import Environ, StartResponse, WsgiCall, conditional
 from fastcascade.errors import ConfigError
-from fastcascade.guards.guard import Ending, WsgiGuard
+from fastcascade.guards.guard import Call, Ending, WsgiGuard
+from fastcascade.telemetry.events import HUB
 
 __all__ = ["WsgiMiddleware"]
 
@@ -53,8 +56,11 @@ class WsgiMiddleware:
         """One request."""
         call = WsgiCall(environ, self._parts.proxies)
         environ["fastcascade.call"] = call
-        if not self._bare:
-            return self._seen(call, start_response)
+        if not self._bare or HUB.listeners:
+            if spans.tracer is None:
+                return self._seen(call, start_response)
+            with spans.tracer.begun(spans.told(call.header), served=True).within():
+                return self._seen(call, start_response)
         ending = self._front.gate(call)
         if ending is None:
             ending = self._charged(call)
@@ -67,6 +73,9 @@ class WsgiMiddleware:
         parts = self._parts
         answering = Answering(call, start_response, parts.cache, parts.failing)
         started = time.perf_counter()
+        outer = Outer() if HUB.listeners else None
+        if outer is not None:
+            call.on_end(partial(_over, outer, spans.current()))
         bodies: list[Iterable[bytes]] = []
         try:
             ending = self._front.gate(call)
@@ -233,3 +242,9 @@ def _dropped(bodies: list[Iterable[bytes]]) -> None:
 def _unsent(*_: Any) -> Callable[[bytes], object]:
     """The `start_response` of an answer that nobody waits for."""
     return len
+
+
+def _over(outer: Outer, trail: spans.Trail | None, call: Call) -> None:
+    """A request is over, maybe long after its app has returned, and wherever its body was read."""
+    with spans.within(trail):
+        outer.end(call)

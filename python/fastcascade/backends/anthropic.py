@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from fastcascade import spans
 from fastcascade.backends.anthropic_reply import Assembly, named, raise_error, read
 from fastcascade.backends.anthropic_wire import Sent, Style, write
 from fastcascade.backends.clients import PerLoop, account
@@ -176,7 +177,7 @@ class Anthropic:
             messages=rest.pop("messages"),
             stream=stream,
             extra_body=rest,
-            extra_headers=dict(sent.headers),
+            extra_headers={**sent.headers, **spans.headers()},
             timeout=client.timeout,  # said again, as the SDK refuses to wait long for a reply where it is not
         )
 

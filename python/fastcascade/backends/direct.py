@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from fastcascade import spans
 from fastcascade.backends.clients import PerLoop, account
 from fastcascade.backends.direct_anthropic import Messages
 from fastcascade.backends.direct_head import lines, opening
@@ -204,6 +205,8 @@ class Direct:
 
     def _message(self, said: Said) -> bytes:
         opened = self._opened(said.headers) if said.headers else self._post
+        if spans.tracer is not None:
+            opened += "".join(lines(spans.headers())).encode("ascii")
         return b"%bcontent-length: %d\r\n\r\n%b" % (opened, len(said.body), said.body)
 
     def _opened(self, headers: Mapping[str, str]) -> bytes:

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from fastcascade import spans
 from fastcascade.backends.failures import scrub
 from fastcascade.backends.openai_failures import REFUSING, Failures
 from fastcascade.backends.openai_reply import Pieces, read
@@ -113,7 +114,10 @@ class LiteLLM:
         # Without the package mcp, litellm 1.106 fails wherever there are tools, unless told not to look among them
         # for servers.
         spared = {"_skip_mcp_handler": True} if request.tools and find_spec("mcp") is None else {}
-        return {**self._params, **asked, **own_options(request, "litellm"), **ONCE, **spared}
+        sent = {**self._params, **asked, **own_options(request, "litellm"), **ONCE, **spared}
+        if spans.tracer is not None:
+            sent["extra_headers"] = {**(sent.get("extra_headers") or {}), **spans.headers()}
+        return sent
 
 
 class _Failures(Failures):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from fastcascade import spans
 from fastcascade.backends.clients import PerLoop, account
 from fastcascade.backends.failures import scrub
 from fastcascade.backends.openai_client import NO_KEY, checked_client, checked_url, key_for, sdk, tls
@@ -174,6 +175,8 @@ class OpenAI:
                 sent["stream_options"] = {"include_usage": True, **told}
         if own:
             sent["extra_body"] = own
+        if spans.tracer is not None:
+            sent["extra_headers"] = spans.headers()
         return sent
 
 

@@ -43,6 +43,7 @@ COMMANDS: dict[str, str | Command] = {
     "publish": "publish a configuration to all gateways that follow it, in Redis",
     "purge": "have a running gateway forget answers, by tag, by path, or all",
     "keys": "create, list and revoke the keys of a gateway's callers",
+    "console": "say who may see the console, and make their passwords",
     "drill": "switch the primary off, or worse, and see what callers see of it",
     "record": "ask every tier every case, once, and keep replies, signals, costs and grades",
     "evaluate": "say whether a cascade is worth it, on cases that both models answered or on a drill of thirty",
@@ -50,10 +51,17 @@ COMMANDS: dict[str, str | Command] = {
     "thresholds": "say for all tiers at once from where on to accept, with one promise",
     "admit": "say which kinds of requests the small tier has earned, and write it down for routing",
     "compare": "say whether a new cascade is no worse than the old one on the same cases, for CI",
+    "review": "answer what waits for a person, in the terminal",
     "estimate": "what a cascade would cost a day, path by path, beside the dear model alone",
+    "report": "say what was decided over some days: paths, costs, escalation, times, savings, quality",
+    "export": "write kept decisions to a file: JSON lines, Parquet, and for the evals cases or a table of outcomes",
+    "top": "watch what a gateway decides, in the terminal",
 }
 """Each with the SUMMARY of its file, so that none need be loaded to list them; or the command itself."""
 
+
+FILES = {"report": "decisions_report"}
+"""Of commands whose file is called otherwise."""
 
 NUMERIC = frozenset({"numpy", "scipy"})
 """What the commands that work with figures load when they are run."""
@@ -102,7 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _loaded(name: str) -> Command:
     found = COMMANDS[name]
-    return cast("Command", import_module(f"fastcascade.cli.{name}")) if isinstance(found, str) else found
+    if not isinstance(found, str):
+        return found
+    return cast("Command", import_module(f"fastcascade.cli.{FILES.get(name, name)}"))
 
 
 def _executed(command: Command, args: argparse.Namespace) -> int:

@@ -1,13 +1,14 @@
-"""`fastcascade demo`: a cascade of three tiers, then the core below it."""
+"""`fastcascade demo`: a cascade of three tiers, the core below it, and the console with live traffic."""
 
 import argparse
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 from fastcascade import __version__
 from fastcascade._core import DEBUG_BUILD
-from fastcascade.cli import demo_core
+from fastcascade.cli import demo_core, demo_served
 from fastcascade.cli.demo_cascade import ACCEPT, MODELS, Asked, Trial, ask_all, recorded
 from fastcascade.cli.demo_live import has_key, live, most_per_request
 from fastcascade.cli.demo_questions import questions
@@ -19,8 +20,10 @@ from fastcascade.errors import ConfigError
 
 __all__ = ["SUMMARY", "add_arguments", "execute"]
 
-SUMMARY = "answer requests through a cascade of three tiers, then show the core below it at work"
+SUMMARY = "answer requests through a cascade, show the core at work, then open the console on live traffic"
 SCHEMA = 1
+BRIEF = 60.0
+"""Seconds that the console stays where nobody can say that it should end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--seconds", type=seconds, default=1.0, metavar="N", help="how long to run (default: 1)")
     length.add_argument("--requests", type=count, metavar="N", help="how many requests to run instead")
     core.add_argument("--seed", type=int, default=1, metavar="S", help="which requests are made (default: 1)")
+    shown = parser.add_argument_group("the console")
+    shown.add_argument("--console", action="store_true", help="open it also where this is no terminal")
+    shown.add_argument("--text", action="store_true", help="do without it")
+    shown.add_argument("--port", type=int, default=0, metavar="N", help="where (default: any port that is free)")
+    shown.add_argument("--folder", type=Path, metavar="DIR", help="keep its files there (default: nowhere)")
+    shown.add_argument("--for", dest="lasting", type=seconds, metavar="N",
+                       help=f"seconds it stays (default: until Ctrl-C; {BRIEF:g} without a terminal)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")
 
 
@@ -64,7 +74,18 @@ def execute(args: argparse.Namespace) -> int:
         _say(json.dumps(whole, ensure_ascii=False, indent=1))
     else:
         _say(*demo_core.text(core, seen, args.seed))
-    return 0
+    return 0 if args.json or args.text else _opened(args)
+
+
+def _opened(args: argparse.Namespace) -> int:
+    """The console, on a terminal or where it is asked for."""
+    person = sys.stdin.isatty() and sys.stdout.isatty()
+    if not (person or args.console):
+        _say("", "On a terminal this goes on with the console; --console opens it here too.")
+        return 0
+    sys.stdout.flush()
+    lasting = args.lasting if args.lasting is not None or person else BRIEF
+    return demo_served.serve(args.folder, args.port, lasting, browse=person)
 
 
 def _trial(args: argparse.Namespace) -> Trial:

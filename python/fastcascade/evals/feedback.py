@@ -155,7 +155,8 @@ class Feedback:
         if not self.shadow.texts:
             return {}
         said = "" if review.best is None else review.best.text
-        return {"asked": asked_of(review.request), "answer": said, "expected": expected, "note": review.note}
+        # Who says that an answer is wrong, and knows no better one, has said nothing of what would be right.
+        return {"asked": asked_of(review.request), "answer": said, "expected": expected or None, "note": review.note}
 
     def _found(self, name: str) -> _Remembered | None:
         with self._lock:

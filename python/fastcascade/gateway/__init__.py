@@ -6,15 +6,15 @@
     replies.py                  whole answers that are kept
     purges.py slate.py          what is forgotten on demand; how workers tell one another
     admin.py                    what operators ask for
-    requests_log.py             the access log
+    decided.py requests_log.py  what is told of a request that is over; the access log
     beside.py health.py         /healthz, /readyz, /metrics
     metrics.py                  what has been counted
-    metrics_levels.py           and by the levels of caches
 
     by_keys.py in_use.py        who may come in; keys in use, and each of their requests
     gatekeeper.py               what they may use, counted here
     gatekeeper_shared.py        and counted for all gateways together
     keys.py key_store.py        a key without its secret; the file of keys
+    owned_file.py               a file of ours that is replaced whole
     rates.py                    how often a key may ask
     meter.py money.py           budgets of keys; what the next request of one may spend
     book.py                     what was used, as one process knows it
@@ -51,6 +51,7 @@
     proxy_words.py              and of headers
 
     settings.py loading.py      what it is told, and what is built of it
+    settings_seen.py seen.py    what it is told about being looked at; what looks
     tls.py watched.py           certificates; files that change
     serve.py staff.py           the supervisor, and its workers
     following.py courier.py     a configuration that is published: followed; fetched, in a process of its own

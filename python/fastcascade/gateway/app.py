@@ -12,8 +12,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from fastcascade import spans
 from fastcascade.gateway import admin, requests_log
 from fastcascade.gateway.beside import OWN, Beside
+from fastcascade.gateway.decided import counted, decided
 from fastcascade.gateway.limits import METHODS, TooLarge, broken_off, length_of, read, refused
 from fastcascade.gateway.metrics import EVERY, Board, Metrics
 from fastcascade.gateway.paced import Pace, Paced
@@ -22,28 +24,24 @@ from fastcascade.gateway.replies import Replies
 from fastcascade.gateway.settings import Settings
 from fastcascade.gateway.unwelcome import unwelcome
 from fastcascade.gateway.work import Watch, Work, heard
+from fastcascade.telemetry.events import HUB, Decision, Event, Events
 from fastcascade.wire.endpoint import ANYONE, Caller, Response
 from fastcascade.wire.endpoint_stream import Streamed
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
+    from fastcascade.console.console import Console
     from fastcascade.gateway.proxy import Routes
     from fastcascade.wire.endpoint import Done, Endpoint
 
 __all__ = ["Gatekeeper", "Gateway", "heard"]
 
 CLOSE: Final = ("connection", "close")
+CONSOLE: Final = "/console"
 ONCE: Final = frozenset(
     {"api-key", "authorization", "content-length", "content-type", "host", "x-api-key", "x-request-id"}
 )
 """Headers that are no lists: of several the last counts."""
-COUNTED: Final = frozenset(
-    {
-        *("/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"),
-        *("/v1/responses", "/v1/responses/input_tokens", "/v1/models"),
-    }
-)
-"""Paths that are counted by name; what else clients make up is "other"."""
 
 log: Final = logging.getLogger("fastcascade")
 
@@ -76,6 +74,8 @@ class Gateway:
         worker: the name that metrics have for it.
         board: where metrics of all workers stand, and this one's place on it.
         routes: what is answered beside the APIs; None is nothing.
+        events: who is told of each request, its metrics first; `telemetry.events.HUB` hears of it too.
+        console: the console, where there is one.
         clock: seconds, as of `time.monotonic`.
     """
 
@@ -89,14 +89,22 @@ class Gateway:
         worker: str = "0",
         board: Board | None = None,
         routes: "Routes | None" = None,
+        events: Events | None = None,
+        console: "Console | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Serve nothing yet."""
-        self.endpoint, self.gate, self.routes = endpoint, gate, routes
+        self.endpoint, self.gate, self.routes, self.console = endpoint, gate, routes, console
+        if endpoint is not None:
+            endpoint.events = None  # told here, where more is known
+        self.events = Events() if events is None else events
         self.settings = settings or Settings()
         self.cascades = endpoint.models.cascades if cascades is None else cascades
-        self.worker, self.metrics = worker, Metrics()
+        self.worker, self.metrics = worker, Metrics(self.cascades, promises=self.settings.promises)
         self.metrics.observed = endpoint if hasattr(endpoint, "counts") else None
+        self.events.subscribe(self.metrics)
+        if self.settings.access_log:
+            self.events.subscribe(requests_log.hear)
         self.draining = False
         self.on_start: Callable[[], object] | None = None
         self.watch = Watch(self.settings.limits, clock, self._publish)
@@ -179,14 +187,23 @@ class Gateway:
             await self._worked(scope, proto, path)
 
     async def _worked(self, scope: Any, proto: Any, path: str) -> None:
+        headers = _joined(scope.headers.items())
+        if spans.tracer is None:
+            await self._work(scope, proto, path, headers)
+            return
+        with spans.tracer.begun(headers, served=True):
+            await self._work(scope, proto, path, headers)
+
+    async def _work(self, scope: Any, proto: Any, path: str, headers: dict[str, str]) -> None:
         work = Work(proto, path, self._clock())
         work.peer, work.here = scope.client, scope.server
         self.watch.all.add(work)
-        headers = _joined(scope.headers.items())
         response: Response | None = None
-        tier = via = ""
         try:
-            response, tier, via = await self._answered(work, scope, headers)
+            if self.console is not None and (path == CONSOLE or path.startswith(f"{CONSOLE}/")):
+                response = await self._shown(self.console, work, scope, headers)
+            else:
+                response = await self._answered(work, scope, headers)
             if told := getattr(work.caller, "told", ()):  # how much of its limits is left
                 response.headers = [*response.headers, *told]
             if self.draining and scope.http_version[0] == "1":
@@ -203,36 +220,51 @@ class Gateway:
             response = self._failed(work, headers, error)
         finally:
             self.watch.leave(work)
-            self._counted(work, scope.method, response, tier, via)
+            self._over(work, scope.method, response, headers)
 
-    async def _answered(self, work: Work, scope: Any, headers: dict[str, str]) -> tuple[Response, str, str]:
-        """The answer, with its tier and its way where no cascade tells of it."""
+    async def _answered(self, work: Work, scope: Any, headers: dict[str, str]) -> Response:
         path, method = work.path, scope.method
         length = length_of(headers, framed=scope.http_version[0] != "1") if method in METHODS else 0
         caller: Caller = ANYONE
         if "origin" in headers or "content-encoding" in headers:
             why = unwelcome(headers, guarded=self.gate is not None or self.settings.allow_anyone)
             if why is not None:
-                return refused(path, headers, *why, close=True), "", ""
+                return refused(path, headers, *why, close=True)
         if self.gate is not None:
+            work.layer = "guard"
             entered = self.gate.enter(headers, path, length)
             if not isinstance(entered, Caller):  # refused, or what it may use is decided elsewhere
                 entered = entered if isinstance(entered, Response) else await entered
             if isinstance(entered, Response):
-                return entered, "", ""
+                return entered
             work.caller = caller = entered
+        work.layer = "entry"
         body = await self._body(work, headers, length) if length else b""
         if isinstance(body, Response):
-            return body, "", ""
+            return body
+        work.layer = "match"
         if path in admin.CALLS:
-            return await admin.answered(self.purges, method, body, guarded=self.gate is not None), "", ""
+            return await admin.answered(self.purges, method, body, guarded=self.gate is not None)
         asked = f"{path}?{scope.query_string}" if scope.query_string else path
         if self._replies is None or method != "POST" or "x-cascade-regenerate" in headers:
-            return await self.endpoint.handle(method, asked, headers, body, caller), "", ""
+            return await self.endpoint.handle(method, asked, headers, body, caller)
         return await self._kept(work, self._replies, asked, headers, body, caller)
 
-    async def _body(self, work: Work, headers: dict[str, str], length: int) -> bytes | Response:
-        most = self.settings.limits.body
+    async def _shown(self, console: "Console", work: Work, scope: Any, headers: dict[str, str]) -> Response:
+        """A page of the console, or a call of one: those have credentials of their own."""
+        work.layer, work.by = "match", "console"
+        if scope.authority:  # HTTP/2 has no host header
+            headers["host"] = scope.authority
+        length = length_of(headers, framed=scope.http_version[0] != "1") if scope.method in METHODS else 0
+        body = await self._body(work, headers, length, console.largest) if length else b""
+        if isinstance(body, Response):
+            return body
+        return await console.handle(scope.method, work.path, scope.query_string, headers, body, work.peer)
+
+    async def _body(
+        self, work: Work, headers: dict[str, str], length: int, bound: int | None = None
+    ) -> bytes | Response:
+        most = self.settings.limits.body if bound is None else bound
         work.reading = True
         try:
             body = await read(work.proto, length, most)
@@ -243,18 +275,19 @@ class Gateway:
 
     async def _kept(
         self, work: Work, replies: Replies, asked: str, headers: dict[str, str], body: bytes, caller: "Caller"
-    ) -> tuple[Response, str, str]:
+    ) -> Response:
         key = replies.key(caller, asked, headers, body)
         found = replies.find(key, headers)
         if found is not None:
             self.metrics.hits += 1
             kept, told = found
-            return Response(200, told, kept.body), kept.tier, "cache"
+            work.layer, work.by, work.detail = "cache", "bytes", kept.tier
+            return Response(200, told, kept.body)
         self.metrics.misses += 1
         purges = replies.purges
         response = await self.endpoint.handle("POST", asked, headers, body, caller)
         replies.keep(key, response, work.done, purges)
-        return response, "", ""
+        return response
 
     async def _streamed(self, work: Work, response: Response, pieces: AsyncIterator[bytes]) -> None:
         try:
@@ -308,34 +341,29 @@ class Gateway:
     def _full(self, scope: Any, proto: Any, path: str) -> None:
         retry = self.settings.limits.retry
         said = refused(path, dict(scope.headers.items()), 503, "all places are taken; try again later", retry=retry)
-        self.metrics.count(_counted(path), 503, 0.0, "", "")
+        self.tell(Decision("entry", "503", time.time(), 0.0, status=503, path=counted(path)))
         proto.response_bytes(said.status, said.headers, said.body or b"")
 
-    def _counted(self, work: Work, method: str, response: Response | None, tier: str, via: str) -> None:
-        seconds, done = self._clock() - work.began, work.done
-        status = response.status if response is not None else 500
-        if done is not None:
-            self.metrics.tell(done)
-            if done.answer is not None:
-                tier, via = done.answer.tier, done.answer.via
-        self.metrics.count(_counted(work.path), status, seconds, tier, via)
-        if self.gate is not None and work.caller is not None:
+    def tell(self, event: Event) -> None:
+        """Tell whoever listens here, and whoever listens in this process."""
+        self.events.tell(event)
+        if HUB.listeners and self.events is not HUB:
+            HUB.tell(event)
+
+    def _over(self, work: Work, method: str, response: Response | None, headers: dict[str, str]) -> None:
+        """Tell of it, and let the caller go."""
+        self.tell(decided(work, method, headers, response, self._clock() - work.began))
+        done, caller = work.done, work.caller
+        if self.gate is not None and caller is not None:
             try:
-                self.gate.leave(work.caller, done)
+                self.gate.leave(caller, done)
             except Exception as error:  # noqa: BLE001 - the answer is out already
                 _complain("a gatekeeper failed to let go", error)
-        if self.settings.access_log:
-            told = dict(response.headers) if response is not None else {}
-            requests_log.entry(work, method, status, seconds, told.get("x-request-id", ""), via)
 
 
 def _complain(what: str, error: Exception) -> None:
     """Log it by name alone: its words may hold what a client has sent."""
     log.error("%s: %s", what, type(error).__name__)
-
-
-def _counted(path: str) -> str:
-    return path if path in COUNTED else "other"
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -5,29 +5,23 @@
 A change is written to a file beside it that then takes its place: whoever reads sees the old or the new, never half.
 """
 
-import fcntl
-import json
 import os
-import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from tempfile import mkstemp
 from threading import Lock
 from typing import Any, Final, TypeVar
 
 from fastcascade._core import KeyRing
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.keys import KeyRecord, digest_of, new_key
+from fastcascade.gateway.owned_file import GONE, OwnedFile
 from fastcascade.notices import notify
 
 __all__ = ["KeyFile", "Keys", "Listed"]
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int]
 MOST: Final = 64 * 1024 * 1024
-GONE: Final[Stamp] = (0, 0, 0)
 
 
 class Listed:
@@ -47,7 +41,7 @@ class Listed:
         return self.by_id.get(identity.name) if identity is not None else None
 
 
-class KeyFile:
+class KeyFile(OwnedFile):
     """A file of keys.
 
     Args:
@@ -57,20 +51,12 @@ class KeyFile:
 
     def __init__(self, path: str | os.PathLike[str], now: Callable[[], float] = time.time) -> None:
         """Read nothing yet."""
-        self.path: Final = Path(path)
+        super().__init__(path, MOST)
         self._now = now
 
     def read(self) -> list[KeyRecord]:
         """All keys; none where there is no file. Raises `ConfigError`."""
         return self._read()[1]
-
-    def stamp(self) -> Stamp:
-        """What changes whenever the file does."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return GONE
-        return found.st_ctime_ns, found.st_size, found.st_ino  # that of rights too: they may be what was in the way
 
     def create(self, name: str, **more: Any) -> tuple[KeyRecord, str]:
         """A new key, and its secret. Raises `ConfigError` where a key that works has the name."""
@@ -102,25 +88,18 @@ class KeyFile:
         return self._changed(end)
 
     def _changed(self, how: Callable[[list[KeyRecord]], tuple[list[KeyRecord], T]]) -> T:
-        with self._locked():
+        with self.locked():
             head, records = self._read()
             changed, made = how(records)
-            self._write({**head, "keys": [record.written() for record in changed]})
+            self.replace({**head, "keys": [record.written() for record in changed]})
         return made
 
     def _read(self) -> tuple[dict[str, Any], list[KeyRecord]]:
         """What stands beside the keys, which is kept, and the keys."""
         try:
-            with self.path.open("rb") as opened:
-                text = opened.read(MOST + 1)
+            said = self.load()
         except FileNotFoundError:
             return {}, []
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}; see to its rights") from None
-        try:
-            said = json.loads(text) if len(text) <= MOST else None
-        except (ValueError, RecursionError):
-            said = None
         if not (isinstance(said, dict) and isinstance(said.get("keys"), list)):
             hint = "mend it by hand, or put a copy in its place"
             raise ConfigError(f'{self.path}: this is no file of keys, {{"keys": [...]}}; {hint}')
@@ -130,51 +109,6 @@ class KeyFile:
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from None
         return said, records
-
-    def _write(self, said: dict[str, Any]) -> None:
-        try:
-            handle, name = mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # its owner's alone: 0600
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as opened:
-                    self._owned(handle)
-                    json.dump(said, opened, indent=1, ensure_ascii=False)
-                    opened.write("\n")
-                    opened.flush()
-                    os.fsync(opened.fileno())
-                os.replace(name, self.path)  # noqa: PTH105 - both are names
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(name)  # noqa: PTH108 - as above
-                raise
-        except OSError as error:
-            raise self._unwritable(error) from None
-
-    def _owned(self, handle: int) -> None:
-        """Give a file the rights of the one whose place it takes: who could read that, the gateway too, still can."""
-        with suppress(OSError):
-            before = self.path.stat()
-            now = os.fstat(handle)
-            if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
-                os.fchown(handle, before.st_uid, before.st_gid)
-            os.fchmod(handle, stat.S_IMODE(before.st_mode))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Alone among all processes. The lock has a file of its own: the keys' is replaced at each change."""
-        try:
-            handle = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
-
-    def _unwritable(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            f"{self.path}: cannot be written: {error.strerror}; see whether its folder is there, and to its rights"
-        )
 
 
 class Keys:

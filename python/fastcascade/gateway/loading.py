@@ -84,6 +84,8 @@ def load(file: str | os.PathLike[str], settings: Settings, place: config.Place |
         endpoint = Endpoint(whole.cascades, default=whole.default, on_done=heard)
         endpoint.models = named or endpoint.models
     through = {name: each.through for name, each in whole.models.items() if each.through is not None}
+    for name, each in through.items():
+        each.name = each.name or name
     routes = _routes(settings, shared, apis=bool(whole.cascades))
     joined = _joined(shared, whole.cascades, Path(file))
     return Service(endpoint, {**whole.cascades, **through}, gate, routes, joined)

@@ -20,7 +20,7 @@ A crash loses what was in work and what was not yet written: `EVERY` at most, wh
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Condition, Lock, Thread
 from typing import Final, Literal, TypeAlias
 
@@ -219,6 +219,18 @@ class Meter:
         """What a key has used today and this month, as was last read."""
         with self._lock:
             return self._book.read(self._today[0], key), self._book.read(self._today[1], key)
+
+    def spending(self) -> Iterator[tuple[str, str, str, float, float]]:
+        """Of keys in use that have a budget: whose, the period, hard or soft, dollars spent, dollars allowed."""
+        with self._lock:
+            found = [(each.record, each.day, each.month) for each in self._keys.values() if each.period is self._today]
+        for record, *spent in found:
+            whose = f"{record.name} ({record.id})"
+            for period, used in zip(("day", "month"), spent, strict=True):
+                for kind, name in (("hard", f"budget_{period}"), ("soft", f"soft_{period}")):
+                    most = getattr(record, name)
+                    if most is not None:
+                        yield whose, period, kind, used / NANO, most
 
     def holding(self, key: str) -> int:
         """How many nano-dollars its requests in work hold, at this process."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from fastcascade import spans
 from fastcascade.backends.clients import PerLoop
 from fastcascade.backends.direct import HOMES, WireName, key_of, origin_tls
 from fastcascade.backends.direct_head import opening
@@ -164,12 +165,36 @@ class Passthrough:
         `request_id` is what whoever asks calls it, where that is no header's: headers go on to the provider.
         """
         request_id, at = request_id or id_of(headers), bare(path)
+        trail, model = spans.current(), "" if at in FREE else peeked.model
+        span = None
+        if trail is not None:
+            span = trail.passed(self.name, self._url, "POST", model=model, speaks=self.wire, stream=peeked.stream)
+        try:
+            return await self._forwarded(peeked, path, headers, body, caller, request_id, span)
+        finally:
+            if span is not None:
+                span.left()
+
+    async def _forwarded(  # noqa: PLR0917 - it is called in one place
+        self,
+        peeked: Peeked,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        caller: Caller,
+        request_id: str,
+        span: spans.CallSpan | None,
+    ) -> Response:
+        at = bare(path)
         words = self._paths[at]
         try:
             once(body)
             record = self._account.open(peeked, headers, caller, request_id, free=at in FREE)
+            record.span = span
             message = self._message(at, query(path.partition("?")[2]), headers, body)
         except FastcascadeError as error:
+            if span is not None:
+                span.answered(0, "bad request")
             return refused(format_of(words), words, refusal_of(error, request_id), request_id)
         try:
             exchange = await self._links.get().ask(message, decode=False)
@@ -206,7 +231,10 @@ class Passthrough:
         root = self._at.path.rstrip("/")
         if self.wire == "anthropic":
             path = f"/v1{path}"  # which the other's base URL has
-        sent = onward(headers, self._credentials) | self._always
+        sent = onward(headers, self._credentials)
+        if spans.tracer is not None and (told := spans.headers()):
+            sent = {name: value for name, value in sent.items() if name not in spans.NAMES} | told
+        sent |= self._always
         target = f"{root}{path}?{asked}" if asked else f"{root}{path}"
         try:
             opened = opening("POST", target, self._at, sent)

@@ -16,6 +16,7 @@ from fastcascade.wire.format import Asked
 
 if TYPE_CHECKING:
     from fastcascade.prices import Price, PriceSheet
+    from fastcascade.spans import CallSpan
 
 __all__ = ["Account", "Record"]
 
@@ -86,17 +87,21 @@ class Account:
 class Record:
     """One request, from when it was passed on."""
 
-    __slots__ = ("_account", "_asked", "_began", "_caller", "_peeked", "_told")
+    __slots__ = ("_account", "_asked", "_began", "_caller", "_peeked", "_told", "span")
 
     def __init__(self, account: Account, asked: Asked, caller: Caller, peeked: Peeked, *, told: bool) -> None:
         """Begin now."""
         self._account, self._asked, self._caller, self._peeked = account, asked, caller, peeked
         self._began = account.clock()
         self._told = told
+        self.span: CallSpan | None = None
 
     def done(self, status: int, failure: str, reading: Reading | None) -> None:
         """Tell of it, once. `reading` is what was read of an answer; None where there is none."""
         account = self._account
+        if self.span is not None:
+            model, usage = ("", None) if reading is None else (reading.model, reading.usage)
+            self.span.answered(status, failure, model, usage)
         if self._told or account.on_done is None:
             return
         self._told = True

@@ -5,7 +5,6 @@ header read.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.gateway.proxy_headers import Asker
@@ -65,7 +64,7 @@ class Routes:
         if gateway.draining and scope.http_version[0] == "1":
             headers = [*headers, CLOSE]
         proto.response_bytes(status, headers, body)
-        gateway.metrics.count(target.name, status, None, "", "")
+        counted(gateway, target.name, status, None)
         return None
 
     async def answer(self, gateway: "Gateway", target: Target, scope: Any, proto: Any, path: str) -> None:
@@ -123,10 +122,6 @@ class Routes:
         That is begun before anything else is done in this loop; all gateways have heard of it when it is awaited.
         """
         return asyncio.gather(*(each.inner.purged(path, tag=tag) for each in self.caches))
-
-    def samples(self) -> Mapping[tuple[str, str], bool]:
-        """Which instances live, by pool and name."""
-        return {(name, each.name): each.alive for name, pool in self.pools.items() for each in pool.instances}
 
 
 def is_api(path: str) -> bool:

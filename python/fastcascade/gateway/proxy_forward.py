@@ -10,10 +10,11 @@ answered        with a status that counts as a failure: likewise, if there is an
 import asyncio
 from typing import Final
 
+from fastcascade import spans
 from fastcascade.backends.direct_parse import Head, LinkError, Trouble
 from fastcascade.entry.instance import Instance
 from fastcascade.gateway import proxy_pool
-from fastcascade.gateway.proxy_headers import Refused
+from fastcascade.gateway.proxy_headers import Refused, traced
 from fastcascade.gateway.proxy_link import ProxyLink
 from fastcascade.gateway.proxy_pool import Place, ProxiedPool
 from fastcascade.gateway.proxy_settings import Timeouts
@@ -44,9 +45,9 @@ class Unanswered(Refused):
 class Answered:
     """The head of an answer has come. It must be ended."""
 
-    __slots__ = ("_began", "_pump", "head", "idle", "instance", "link", "pool")
+    __slots__ = ("_began", "_pump", "_span", "head", "idle", "instance", "link", "pool")
 
-    def __init__(  # noqa: PLR0917 - it is made in one place
+    def __init__(  # noqa: PLR0913, PLR0917 - it is made in one place
         self,
         pool: ProxiedPool,
         instance: Instance,
@@ -55,8 +56,12 @@ class Answered:
         began: float,
         idle: float,
         pump: "asyncio.Task[None] | None" = None,
+        span: spans.CallSpan | None = None,
     ) -> None:
         """Keep whose it is. An instance may answer while the body still comes."""
+        self._span = span
+        if span is not None:
+            span.left()
         self.idle = idle  # seconds that may lie between two pieces of its body
         self.pool, self.instance, self.link, self.head = pool, instance, link, head
         self._began, self._pump = began, pump
@@ -70,10 +75,14 @@ class Answered:
         place: Place = self.instance.backend  # type: ignore[assignment] # which a pool's instances have
         place.links.give_back(self.link)
         self.instance.end()
+        if self._span is not None:
+            self._span.answered(self.head.status)
 
     def broke(self, error: LinkError, now: float) -> None:
         """Note that the body did not come to its end."""
         self.pool.learned(self.instance, self._began, now, BLAME.get(error.kind, "cut"))
+        if self._span is not None:
+            self._span.answered(self.head.status, BLAME.get(error.kind, "cut"))
 
 
 class Forward:
@@ -202,19 +211,26 @@ class Forward:
     async def _asked(self, instance: Instance, began: float) -> Answered:
         """Ask one, which is counted as asked: its answer, or `LinkError`, and what was learned of it."""
         pool, settled = self.pool, False
+        place: Place = instance.backend  # type: ignore[assignment] # which a pool's instances have
+        trail = spans.current()
+        span = None if trail is None else trail.passed(f"{pool.name}/{instance.name}", place.url, self.method)
         try:
             try:
-                link, head = await self._tried(instance.backend)  # type: ignore[arg-type] # it is a place
+                link, head = await self._tried(place)
             except LinkError as error:
                 settled = True
+                if span is not None:
+                    span.answered(0, BLAME.get(error.kind, error.kind))
                 if error.kind == "full":
                     pool.dropped(instance, began)
                 else:
                     now = asyncio.get_running_loop().time()
                     pool.learned(instance, began, now, BLAME[error.kind], there=self._left)
                 raise
-            return Answered(pool, instance, link, head, began, self.times.idle, self._pump)
+            return Answered(pool, instance, link, head, began, self.times.idle, self._pump, span)
         except BaseException:
+            if span is not None:
+                span.end(None)
             if not settled:
                 pool.dropped(instance, began)
             instance.end()
@@ -263,6 +279,8 @@ class Forward:
             frame = f"content-length: {len(body)}\r\n\r\n"
         else:
             frame = "\r\n"
-        host = self.host or place.host
-        head = f"{self.method} {place.root}{self.target} HTTP/1.1\r\nhost: {host}\r\n{self.head}{frame}".encode()
+        host, lines = self.host or place.host, self.head
+        if spans.tracer is not None and (asks := spans.headers()):
+            lines = traced(lines, asks)
+        head = f"{self.method} {place.root}{self.target} HTTP/1.1\r\nhost: {host}\r\n{lines}{frame}".encode()
         return head + body if body and upload is None else head

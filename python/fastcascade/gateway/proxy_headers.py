@@ -4,14 +4,14 @@ What frames a message is read once, refused where two readers could take it to m
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from fastcascade.gateway.keys import PREFIX
 from fastcascade.guards.limits import Proxies
 
-__all__ = ["Asker", "Framing", "Onward", "Refused", "back", "listed", "onward", "target"]
+__all__ = ["Asker", "Framing", "Onward", "Refused", "back", "listed", "onward", "target", "traced"]
 
 Pairs = list[tuple[str, str]]
 
@@ -191,6 +191,12 @@ def _framing(old: dict[str, str], version: str) -> Framing:
     if coded or version[0] != "1":
         return Framing(None, "trailer" in old)
     return NO_BODY
+
+
+def traced(head: str, told: Mapping[str, str]) -> str:
+    """Lines of headers that say which span asks, in the place of what the client has said of its own."""
+    kept = [each for each in head.split("\r\n") if each and not each.startswith(("traceparent:", "tracestate:"))]
+    return "".join(f"{each}\r\n" for each in (*kept, *(f"{name}: {value}" for name, value in told.items())))
 
 
 def back(pairs: Sequence[tuple[str, str]], *, drop: Collection[str] = ()) -> Pairs:

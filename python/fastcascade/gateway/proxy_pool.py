@@ -46,7 +46,7 @@ class Place:
         """Check what can be checked; no connection is made."""
         at = told.at
         ca = None if pool.ca is None else str(pool.ca)
-        self.name = told.name
+        self.name, self.url = told.name, told.url
         self.root = at.path.rstrip("/")
         self.host = at.netloc
         self.origin = Origin.of(told.url, lambda: origin_tls(ca))

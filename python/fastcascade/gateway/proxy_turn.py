@@ -5,8 +5,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from fastcascade import spans
 from fastcascade.backends.direct_parse import LinkError
-from fastcascade.gateway import requests_log
 from fastcascade.gateway.proxy_answer import Kept, cut, passed_back
 from fastcascade.gateway.proxy_cache import pairs_of
 from fastcascade.gateway.proxy_forward import Answered, Forward, Unanswered
@@ -53,6 +53,7 @@ class Turn:
         "_guarded",
         "_id",
         "_instance",
+        "_kept",
         "_status",
         "gateway",
         "pairs",
@@ -79,11 +80,19 @@ class Turn:
         self.sent: Onward
         self._answered: Answered | None = None
         self._status, self._id, self._instance = 500, "", ""
+        self._kept = False  # whether what went out was kept
         self._guarded = target.told.guard and gateway.gate is not None
         gateway.watch.all.add(work)
 
     async def run(self) -> None:
         """Answer it."""
+        if spans.tracer is None:
+            await self._run()
+            return
+        with spans.tracer.begun(dict(self.pairs), served=True):
+            await self._run()
+
+    async def _run(self) -> None:
         work = self.work
         try:
             await self._let_in()
@@ -235,7 +244,7 @@ class Turn:
 
     def _served(self, served: "Served") -> None:
         """Give an answer that was kept."""
-        self._status = served.status
+        self._status, self._kept = served.status, True
         told = [*pairs_of(served.headers), *self.target.back, ("x-request-id", self._id)]
         send = self.proto.response_empty if self.scope.method == "HEAD" else self.proto.response_bytes
         more = () if self.scope.method == "HEAD" else (served.body,)
@@ -285,9 +294,19 @@ class Turn:
         if answered is not None:
             answered.end()
         seconds = gateway.watch.clock() - self.work.began
-        counted(gateway, self.target.name, self._status, seconds, pool, self._instance)
+        parent = next((value for name, value in self.pairs if name == "traceparent"), "")
+        counted(
+            gateway,
+            self.target.name,
+            self._status,
+            seconds,
+            pool,
+            self._instance,
+            layer="cache" if self._kept else None,
+            method=self.scope.method,
+            request_id=self._id,
+            work=self.work,
+            parent=parent,
+        )
         if gateway.gate is not None and self.work.caller is not None:
             gateway.gate.leave(self.work.caller, None)
-        if self.routes.settings.access_log:
-            via = f"{pool}/{self._instance}" if self._instance else pool
-            requests_log.entry(self.work, self.scope.method, self._status, seconds, self._id, via)

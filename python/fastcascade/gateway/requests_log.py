@@ -2,42 +2,47 @@
 
 import json
 import logging
-import time
 from typing import Final
 
-from fastcascade.gateway.work import Work
+from fastcascade.telemetry.events import Decision, Event
 
-__all__ = ["entry", "log"]
+__all__ = ["hear", "log"]
 
 log: Final = logging.getLogger("fastcascade.access")
 LONGEST: Final = 200
 """Characters of a path that are shown: it is the client's, and may be anything."""
 
 
-def entry(work: Work, method: str, status: int, seconds: float, request_id: str, via: str) -> None:
-    """Write the line."""
+def hear(event: Event) -> None:
+    """Write the line: subscribed to a gateway's events where it has an access log."""
+    if type(event) is not Decision:
+        return
+    answer = event.answer
     said: dict[str, object] = {
-        "at": round(time.time(), 3),
-        "id": request_id[:LONGEST],
-        "method": method,
-        "path": work.path[:LONGEST],
-        "status": status,
-        "seconds": round(seconds, 6),
+        "at": round(event.at, 3),
+        "id": event.id[:LONGEST],
+        "method": event.method,
+        "path": event.target[:LONGEST],
+        "status": event.status,
+        "seconds": round(event.seconds or 0.0, 6),
+        "layer": event.layer,
     }
-    if work.caller is not None and work.caller.name:
-        said["caller"] = work.caller.name
-    if work.cut:
-        said["cut"] = work.cut
+    if event.caller:
+        said["caller"] = event.caller
+    if event.cut:
+        said["cut"] = event.cut
+    via: str = answer.via if answer is not None else "cache" if event.layer == "cache" else ""
+    if event.detail and event.layer == "match":
+        via = f"{event.by}/{event.detail}"  # the pool and the instance of a route
     if via:
         said["via"] = via
-    done = work.done
-    if done is not None:
-        said["model"] = done.asked.model[:LONGEST]
-        if done.failure:
-            said["failure"] = done.failure
-        if done.answer is not None:
-            said["tier"] = done.answer.tier
-            said["cost_usd"] = done.answer.cost_usd
-            if done.answer.degraded:
-                said["degraded"] = done.answer.degraded
+    if event.model:
+        said["model"] = event.model[:LONGEST]
+    if event.failure:
+        said["failure"] = event.failure
+    if answer is not None:
+        said["tier"] = answer.tier
+        said["cost_usd"] = answer.cost_usd
+        if answer.degraded:
+            said["degraded"] = answer.degraded
     log.info("%s", json.dumps(said))

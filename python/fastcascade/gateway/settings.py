@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from fastcascade.errors import ConfigError
 from fastcascade.gateway.proxy_settings import ProxyPool, ProxyRoute
+from fastcascade.gateway.settings_seen import ConsoleSettings, DecisionsSettings, Promises, TracingSettings
 
 __all__ = ["Kept", "Limits", "Mode", "Observe", "Settings", "SharedStore", "Tls", "WhenOff"]
 
@@ -213,6 +214,10 @@ class Settings:
         pools: where routes lead, by name. See proxy_settings.py.
         routes: what else is answered than the APIs, by path.
         proxies: addresses and networks of proxies whose word on who asks is taken.
+        decisions: where decisions are kept; None keeps none.
+        console: whether there is a console, and for whom; where it is, decisions are kept too.
+        tracing: whether traces are made; None makes none.
+        promises: what alerts go by.
     """
 
     host: str = "127.0.0.1"
@@ -236,6 +241,10 @@ class Settings:
     pools: Mapping[str, ProxyPool] = field(default_factory=dict)
     routes: Sequence[ProxyRoute] = ()
     proxies: Sequence[str] = ()
+    decisions: DecisionsSettings | None = None
+    console: ConsoleSettings | None = None
+    tracing: TracingSettings | None = None
+    promises: Promises = field(default_factory=Promises)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -247,6 +256,8 @@ class Settings:
             raise ConfigError("drain must be above zero, and linger shorter than drain")
         if self.keys is not None:
             object.__setattr__(self, "keys", Path(self.keys))
+        if self.console is not None and self.decisions is None:
+            object.__setattr__(self, "decisions", DecisionsSettings())
         if self.account and not self.account.startswith(ACCOUNTS):
             raise ConfigError(f"account must be 'sqlite:PATH', or a URL that begins with one of {', '.join(STORES)}")
 

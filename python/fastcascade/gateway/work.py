@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from fastcascade.gateway.settings import Limits
 
 if TYPE_CHECKING:
+    from fastcascade.telemetry.events import Layer
     from fastcascade.wire.endpoint import Caller, Done
 
 __all__ = ["BEAT", "Cut", "Watch", "Work", "heard"]
@@ -27,10 +28,13 @@ class Work:
 
     __slots__ = (
         "began",
+        "by",
         "caller",
         "cut",
+        "detail",
         "done",
         "here",
+        "layer",
         "path",
         "peer",
         "proto",
@@ -52,6 +56,8 @@ class Work:
         self.stream: Any = None  # where its pieces go, once they do
         self.watcher: asyncio.Task[None] | None = None
         self.cut: Cut = ""
+        self.layer: Layer = "entry"  # how far it has come, as long as no cascade has it
+        self.by = self.detail = ""
         self.caller: Caller | None = None
         self.done: Done | None = None
         _current.set(self)

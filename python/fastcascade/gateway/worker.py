@@ -17,7 +17,9 @@ from fastcascade.errors import ConfigError
 from fastcascade.gateway import listening, loading, silent, tls
 from fastcascade.gateway.app import Gateway
 from fastcascade.gateway.metrics import Board
+from fastcascade.gateway.seen import Seen
 from fastcascade.gateway.settings import Settings
+from fastcascade.telemetry.events import HUB
 
 try:
     import uvloop
@@ -32,6 +34,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from fastcascade.gateway.joined import Joined
+    from fastcascade.reviews.desk import ReviewDesk
 
 __all__ = ["BACKLOG", "CLOSED", "FAILED", "READY", "Job", "begin"]
 
@@ -44,6 +47,7 @@ GRACE: Final = 2.0
 NAPS: Final = 0.02
 MOMENT: Final = 0.1
 """Seconds in which a connection that was just accepted says what it wants."""
+LOOKS: Final = 5.0
 COLLECTED: Final = 10_000
 """New objects after which the collector looks at them: requests leave nothing that it alone could find."""
 
@@ -71,6 +75,11 @@ class Job:
     place: int
     board: Board
     source: Place | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its relative paths begin."""
+        return self.file.resolve().parent if self.source is None else self.source.folder
 
 
 class _Server(Server):
@@ -121,6 +130,7 @@ def _run(job: Job) -> int:
     try:
         secure = tls.checked(job.settings.tls)
         service = loading.load(job.file, job.settings, job.source)
+        seen = Seen(job.settings, job.folder, job.file, service.cascades, job.board)
         gateway = Gateway(
             service.endpoint,
             gate=service.gate,
@@ -129,22 +139,25 @@ def _run(job: Job) -> int:
             worker=str(job.place),
             board=job.board,
             routes=service.routes,
+            events=HUB,
+            console=seen.console,
         )
+        seen.counted(gateway.metrics, service.gate)
     except ConfigError as error:
         job.control.sendall(FAILED + str(error).encode(errors="replace"))
         return 2
     gc.collect()
     gc.freeze()  # what was built stays; the collector need not walk it again and again
     gc.set_threshold(COLLECTED, 10, 10)
-    uvloop.run(_Worker(job, gateway, secure, service.joined).main())
+    uvloop.run(_Worker(job, gateway, secure, service.joined, seen).main())
     return 0
 
 
 class _Worker:
     """The worker's own loop."""
 
-    def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any], joined: "Joined | None") -> None:
-        self.job, self.gateway, self.joined = job, gateway, joined
+    def __init__(self, job: Job, gateway: Gateway, secure: dict[str, Any], joined: "Joined | None", seen: Seen) -> None:
+        self.job, self.gateway, self.joined, self.seen = job, gateway, joined, seen
         self._port: int = job.listener.getsockname()[1]
         self._mark = listening.mark_of(job.listener.fileno())
         self.server: Any = _Server(job.listener, gateway, job.settings, secure)
@@ -155,6 +168,7 @@ class _Worker:
         """Serve until told to end, and then come to the end."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
+        self.seen.begin()
         if self.joined is not None:
             await self.joined.begin()
         serving = loop.create_task(self.server.serve())
@@ -162,12 +176,25 @@ class _Worker:
         self.gateway.on_start = lambda: loop.call_soon(self._started)  # right after it, the server listens
         self.job.control.setblocking(False)  # noqa: FBT003 - its name says it
         loop.add_reader(self.job.control.fileno(), self._abandoned)
-        sweeping = loop.create_task(self._sweep())
+        beside = (self._sweep(), self._look(), *(desk.serve() for desk in self._desks()))
+        kept = [loop.create_task(each) for each in beside]
         await asyncio.wait((serving, ended), return_when=asyncio.FIRST_COMPLETED)
-        sweeping.cancel()
+        for each in kept:
+            each.cancel()
         if serving.done():
             raise RuntimeError("the server ended by itself")
         await self._leave(serving)
+
+    def _desks(self) -> "list[ReviewDesk]":
+        """Those that the cascades hand reviews to: overdue ones are ended here, and callbacks made."""
+        reviews = [each.chain.review for each in self.gateway.cascades.values() if each.chain.review is not None]
+        return list({id(each.desk): each.desk for each in reviews if hasattr(each.desk, "serve")}.values())
+
+    async def _look(self) -> None:
+        """Count what waits for people."""
+        while True:
+            await self.gateway.metrics.refresh()
+            await asyncio.sleep(LOOKS)
 
     async def _sweep(self) -> None:
         """Close connections on which nothing moves."""
@@ -209,6 +236,7 @@ class _Worker:
                 break
             await asyncio.sleep(NAPS)
         watch.stop()
+        await self._closed("what looks", self.seen)
         for holder in (self.gateway.endpoint, self.gateway.gate, self.gateway.routes):  # what is done beside requests
             await self._closed("what is done beside", holder)
         for name, cascade in self.gateway.cascades.items():

@@ -16,7 +16,7 @@ from typing import Final
 
 from fastcascade.guards.guard import Call
 
-__all__ = ["FIELDS", "AccessLog", "JsonFormatter", "safe"]
+__all__ = ["DECIDED", "FIELDS", "AccessLog", "JsonFormatter", "safe"]
 
 FIELDS: Final = (
     "method",
@@ -33,6 +33,26 @@ FIELDS: Final = (
     "broken",
     "request_id",
 )
+DECIDED: Final = (
+    "layer",
+    "by",
+    "caller",
+    "cascade",
+    "tier",
+    "model",
+    "via",
+    "confidence",
+    "cost_usd",
+    "attempts",
+    "escalations",
+    "failure",
+    "instance",
+    "trace_id",
+    "span_id",
+    "prompt",
+    "answer",
+)
+"""What a record of a decision has beside those, in `telemetry.logs`."""
 LONGEST: Final = 512
 """Letters of anything that comes from a client."""
 
@@ -93,7 +113,7 @@ class AccessLog:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message, and the fields of an access record."""
+    """A record as one line of JSON: time, level, logger, message, and the fields of an access record or a decision."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See above."""
@@ -103,7 +123,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
-        if record.exc_info:
+        line |= {name: record.__dict__[name] for name in (*FIELDS, *DECIDED) if name in record.__dict__}
+        if record.exc_text:  # as a filter has left it, which may have taken secrets out
+            line["error"] = record.exc_text
+        elif record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -31,6 +31,7 @@ from fastcascade.messages import Reply, Request
 from fastcascade.records import write_line
 from fastcascade.reviews.bells import Bells, rung
 from fastcascade.reviews.callbacks import Callbacks
+from fastcascade.reviews.grades import tell_grade
 from fastcascade.reviews.labels import case, picked, whole
 from fastcascade.reviews.signatures import Secret, Secrets, keys_of
 from fastcascade.reviews.upkeep import SERVE, Tidied, Upkeep
@@ -191,11 +192,16 @@ class ReviewDesk:
 
     # The reviewer's side.
 
-    async def claim(self, reviewer: str) -> Review | None:
-        """Take the one that is due first, if any waits. It holds the right to answer, for `lease` seconds."""
+    async def claim(self, reviewer: str, ticket: str = "") -> Review | None:
+        """Take the one that is due first, if any waits. It holds the right to answer, for `lease` seconds.
+
+        With a ticket, that one or none. A name is one person: who holds it already gets a new lease for it, and the
+        old one is worth nothing from then on. So one comes back to it after a crash, and takes back what is under way.
+        """
         if not reviewer:
             raise RequestError("a reviewer must have a name")
-        return await self.store.claim(reviewer, self._clock(), self.lease)
+        given = (ticket,) if ticket else ()  # stores of an older make take no ticket
+        return await self.store.claim(reviewer, self._clock(), self.lease, *given)
 
     async def renew(self, review: Review | str, lease: str = "") -> bool:
         """Hold it for another `lease` seconds from now. False if another has it, or may have."""
@@ -212,11 +218,14 @@ class ReviewDesk:
         review: Review | str,
         reply: str | Reply | None = None,
         *,
-        pick: int | Literal["best"] | None = None,
+        pick: int | Literal["best", "none"] | None = None,
         lease: str = "",
         note: str = "",
     ) -> Answered:
         """Answer what was claimed: in one's own words, or by picking what an attempt said, or the best so far.
+
+        One that was `sampled` is graded by it: right where the answer says what the caller got, else wrong; "none" is
+        wrong without a better one. `telemetry.HUB` is told the grade.
 
         `review` is what `claim` gave, or a ticket with its lease. Comes to "done" or "again" where this answer
         stands, and else to why not: "lapsed", "taken" or "unknown". After a `StoreError` it is safe to answer
@@ -312,7 +321,8 @@ class ReviewDesk:
             return ""
 
     async def _hear(self, review: Review) -> None:
-        for listener in self._listeners:
+        tell_grade(review, self.sample)
+        for listener in self._listeners if review.answer and not review.answer.empty else ():
             with suppress(Exception):  # what keeps answers must not lose one
                 listener(review)
         if self._on_answer is None:

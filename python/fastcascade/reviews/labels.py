@@ -29,8 +29,15 @@ def candidates(review: Review) -> tuple[Reply | None, ...]:
 
 
 def picked(review: Review, reply: str | Reply | None, pick: int | str | None) -> Reply:
-    """The answer that a reviewer gave: in words, as a reply, or by picking. Refused where it says nothing."""
+    """The answer that a reviewer gave: in words, as a reply, or by picking. Refused where it says nothing.
+
+    "none" is the exception: what was only checked may be wrong, with nothing better to say.
+    """
     chosen: Reply | None
+    if pick == "none":
+        if review.why != "sampled":
+            raise RequestError("somebody waits for the answer to this one: 'none' is for what is only checked")
+        return Reply((), model=PERSON, cost_usd=0.0)
     if pick == "best":
         chosen = review.best
     elif isinstance(pick, int) and not isinstance(pick, bool):
@@ -40,7 +47,7 @@ def picked(review: Review, reply: str | Reply | None, pick: int | str | None) ->
             raise RequestError(msg)
         chosen = said[pick]
     elif pick is not None:
-        raise RequestError("pick the number of an attempt, or 'best'")
+        raise RequestError("pick the number of an attempt, 'best' or 'none'")
     else:
         chosen = Reply(reply, model=PERSON, cost_usd=0.0) if isinstance(reply, str) else reply
     if not isinstance(chosen, Reply) or chosen.empty:
@@ -61,7 +68,7 @@ def case(review: Review) -> dict[str, Any]:
     made: dict[str, Any] = {
         "id": f"case_{sha256(review.id.encode()).hexdigest()[:24]}",
         "input": _input(request),
-        "expected": _plain(review.answer.content) if review.answer is not None else None,
+        "expected": None if review.answer is None or review.answer.empty else _plain(review.answer.content),
         "slice": review.slice,
         "why": review.why,
         "note": review.note,

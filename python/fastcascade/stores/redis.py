@@ -109,12 +109,12 @@ class RedisReviews:
         """The review as it stands, without its lease."""
         return self._read(await self._run(scripts.GET, ticket))
 
-    async def claim(self, reviewer: str, now: float, lease: float, /) -> Review | None:
-        """Hand out the one that is due first and is waiting, or whose lease has lapsed; for `lease` seconds."""
+    async def claim(self, reviewer: str, now: float, lease: float, ticket: str = "", /) -> Review | None:
+        """Hand out the one that is due first and is waiting, or whose lease has lapsed; or that with this ticket."""
         token = secrets.token_urlsafe(24)
         passed: list[str] = []
         while True:
-            given = (time(now), time(now + lease), json.dumps(reviewer), token, *passed)
+            given = (time(now), time(now + lease), json.dumps(reviewer), token, ticket, *passed)
             found = await self._run(scripts.CLAIM, *given)
             if found is None:
                 return None

@@ -233,11 +233,22 @@ return {{page[1], mended}}
 """)
 
 CLAIM: Final = Script(f"""
-local now, till, reviewer, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local passed = {{}}
-for place = 5, #ARGV do passed[ARGV[place]] = true end
+local now, till, reviewer, lease, wanted = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local passed, place = {{}}, 0
+for number = 6, #ARGV do passed[ARGV[number]] = true end
 sweep(now)
-local place = 0
+local function hand_out(id, at)
+  at.reviewer, at.lease, at.till, at.claims = reviewer, lease, till, at.claims + 1
+  redis.call('ZADD', key.leased, till, id)
+  redis.call('ZREM', key.open, by_due(id, at))
+  move(id, at, 'claimed')
+  return shown(id)
+end
+if wanted ~= '' then
+  local at = not passed[wanted] and peek(wanted)
+  local mine = at and at.state == 'claimed' and at.reviewer == reviewer
+  return at and (mine or free(at, now)) and hand_out(wanted, at) or false
+end
 while true do
   local member = redis.call('ZRANGE', key.open, place, place)[1]
   if not member then return false end
@@ -248,11 +259,7 @@ while true do
   elseif not at or passed[id] or not free(at, now) then
     place = place + 1
   else
-    at.reviewer, at.lease, at.till, at.claims = reviewer, lease, till, at.claims + 1
-    redis.call('ZADD', key.leased, till, id)
-    redis.call('ZREM', key.open, member)
-    move(id, at, 'claimed')
-    return shown(id)
+    return hand_out(id, at)
   end
 end
 """)
@@ -291,8 +298,7 @@ end
 if not holds(at, lease) then return {'lapsed', false} end
 redis.call('HSET', key.answers, id, answer)
 close(id, at, now)
-at.ended = now
-at.till = nil
+at.ended, at.till = now, nil
 move(id, at, 'answered')
 tell('answered', id)
 return {'done', false}
@@ -363,8 +369,7 @@ CALLED: Final = Script("""
 local id, taken, again = ARGV[1], ARGV[2], ARGV[3]
 local at = read(id)
 if not at or not redis.call('ZSCORE', key.calls, by_turn(id, at)) then return 0 end
-at.calls = at.calls + 1
-at.called = taken == '1'
+at.calls, at.called = at.calls + 1, taken == '1'
 keep(id, at)
 if again ~= '' then
   redis.call('ZADD', key.calls, again, by_turn(id, at))

@@ -77,10 +77,13 @@ class ReviewStore(Protocol):
         """The review as it stands, without its lease."""
         ...
 
-    async def claim(self, reviewer: str, now: float, lease: float, /) -> Review | None:
+    async def claim(self, reviewer: str, now: float, lease: float, ticket: str = "", /) -> Review | None:
         """Hand out the one that is due first and is waiting, or whose lease has lapsed; for `lease` seconds.
 
         A lease has lapsed at its end, not only after it. One that is overdue is handed out until `expire` ends it.
+
+        With a ticket, that one or none. If this very reviewer holds it already the new lease takes the place of the
+        old one, which is worth nothing from then on: so an answer under way is either kept before, or never.
         """
         ...
 

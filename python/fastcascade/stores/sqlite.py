@@ -80,21 +80,26 @@ class SQLiteReviews:
         row = await self._file.read(lambda db: _one(db, ticket))
         return self._review(row) if row is not None else None
 
-    async def claim(self, reviewer: str, now: float, lease: float, /) -> Review | None:
-        """Hand out the one that is due first and is waiting, or whose lease has lapsed; for `lease` seconds."""
+    async def claim(self, reviewer: str, now: float, lease: float, ticket: str = "", /) -> Review | None:
+        """Hand out the one that is due first and is waiting, or whose lease has lapsed; or that with this ticket."""
         token = secrets.token_urlsafe(24)
+        name = write_line(reviewer)
         passed: list[str] = []
 
         def job(db: "Connection") -> Review | None:
-            found = {"now": now, "due": inf, "limit": -1, "skip": 0}
-            waiting, lapsed = (db.execute(query, found) for query in sql.FREE)
-            with closing(waiting), closing(lapsed):
-                first = next(self._readable(merge(waiting, lapsed, key=_order), passed), None)
+            if ticket:
+                rows = db.execute(sql.ASKED_FOR, {"id": _key(ticket), "now": now, "reviewer": name}).fetchall()
+                first = next(self._readable(rows, passed), None)
+            else:
+                found = {"now": now, "due": inf, "limit": -1, "skip": 0}
+                waiting, lapsed = (db.execute(query, found) for query in sql.FREE)
+                with closing(waiting), closing(lapsed):
+                    first = next(self._readable(merge(waiting, lapsed, key=_order), passed), None)
             if first is None:
                 return None
             row, review = first
             until = now + lease
-            db.execute(sql.CLAIM, (write_line(reviewer), token, until, row[0]))
+            db.execute(sql.CLAIM, (name, token, until, row[0]))
             return replace(
                 review, state="claimed", reviewer=reviewer, lease=token, leased_until=until, claims=review.claims + 1
             )

@@ -9,6 +9,7 @@ from typing import Final
 __all__ = [
     "ADD",
     "ANSWER",
+    "ASKED_FOR",
     "CALLED",
     "CALLS",
     "CLAIM",
@@ -80,6 +81,10 @@ FREE: Final = (
     f"{SHOWN} WHERE state = 'claimed' AND leased_until <= :now AND {IN_ORDER}",
 )
 """Those that may be claimed, or may expire; each in the order in which they are due."""
+ASKED_FOR: Final = (
+    f"{SHOWN} WHERE id = :id AND (state = 'waiting' OR (state = 'claimed' AND (leased_until <= :now"
+    " OR reviewer = :reviewer)))"
+)
 CLAIM: Final = (
     "UPDATE reviews SET state = 'claimed', reviewer = ?, lease = ?, leased_until = ?, claims = claims + 1 WHERE seq = ?"
 )

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from fastcascade import background
+from fastcascade import background, spans
 from fastcascade.cascade import Cascade
 from fastcascade.errors import ConfigError
+from fastcascade.telemetry.events import HUB, Events
+from fastcascade.watched import Watched
 from fastcascade.wire import endpoint_headers as heads
 from fastcascade.wire.endpoint_body import read
 from fastcascade.wire.endpoint_budget import lower
@@ -22,7 +24,6 @@ from fastcascade.wire.endpoint_fields import MARK, fields_of, id_of
 from fastcascade.wire.endpoint_models import ANYONE, UNSAID, Caller, Choice, Models, described, estimate, listed
 from fastcascade.wire.endpoint_paths import Place, Words, format_of, place_of
 from fastcascade.wire.endpoint_refusal import Refusal, nowhere, refusal_of
-from fastcascade.wire.endpoint_trace import Watched
 from fastcascade.wire.endpoint_turn import Done, Response, Turn, refused, said
 from fastcascade.wire.format import Asked, Format
 
@@ -49,6 +50,7 @@ class Endpoint:
         heartbeat: seconds of silence after which a stream gives a sign of life.
         clock: what requests are timed by.
         formats: formats by name, in the place of those that come with this.
+        events: who is told of each; None where somebody else does, who has more to say.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Endpoint:
         heartbeat: float = HEARTBEAT,
         clock: Callable[[], float] = time.monotonic,
         formats: Mapping[str, Format] | None = None,
+        events: Events | None = HUB,
     ) -> None:
         """Check that names and cascades go together."""
         if not heartbeat > 0:
@@ -70,6 +73,7 @@ class Endpoint:
         self._heartbeat = heartbeat
         self._clock = clock
         self._formats = dict(formats or {})
+        self.events = events
 
     async def handle(
         self,
@@ -89,7 +93,12 @@ class Endpoint:
         turn = self._turned(method, path, headers, body, caller, within)
         if isinstance(turn, Response):
             return turn
-        return await (turn.streamed(self._heartbeat, within) if turn.asked.stream else turn.whole())
+        going = turn.streamed(self._heartbeat, within) if turn.asked.stream else turn.whole()
+        if spans.tracer is None or self.events is None:  # in the gateway its own trail is the one
+            return await going
+        turn.trail = spans.tracer.begun(headers)
+        with turn.trail.within():
+            return await going
 
     def handle_plain(
         self,
@@ -111,7 +120,10 @@ class Endpoint:
         turn = self._turned(method, path, headers, body, caller, within)
         if isinstance(turn, Response):
             return turn
-        return background.result(turn.streamed(self._heartbeat, within)) if turn.asked.stream else turn.plainly()
+        if spans.tracer is not None and self.events is not None:
+            turn.trail = spans.tracer.begun(headers)
+        with spans.within(turn.trail):
+            return background.result(turn.streamed(self._heartbeat, within)) if turn.asked.stream else turn.plainly()
 
     def _turned(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, caller: Caller, within: float | None
@@ -127,7 +139,7 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - no exception is an answer
             return refused(style, place.words, refusal_of(error, request_id), request_id)
         watched, began = Watched(choice.cascade), self._clock()
-        return Turn(style, place.words, asked, watched, caller, self._clock, self._on_done, began)
+        return Turn(style, place.words, asked, watched, caller, self._clock, self._on_done, began, self.events)
 
     def patience(self, within: float | None) -> float | None:
         """How long to wait for each piece of a stream; None where signs of life come more often than that."""

@@ -91,6 +91,8 @@ class Models:
             msg = f"the default model {default!r} is none of those there are: {', '.join(models)}"
             raise ConfigError(msg)
         self.cascades = dict(models)
+        for name, cascade in self.cascades.items():
+            cascade.name = cascade.name or name
         self.default = default
         self._whole = {name: Choice(name, cascade) for name, cascade in self.cascades.items()}
 

@@ -15,8 +15,8 @@ from fastcascade.asking import is_cancelled
 from fastcascade.drive import Driver
 from fastcascade.messages import Delta, Request
 from fastcascade.patience import stop
+from fastcascade.watched import Watched
 from fastcascade.wire.endpoint_refusal import Refusal, hopeless, refusal_of
-from fastcascade.wire.endpoint_trace import Watched
 from fastcascade.wire.format import Encoder
 
 __all__ = ["LATE", "Declined", "Late", "Streamed"]

@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from fastcascade import drive
+from fastcascade import drive, spans
 from fastcascade.answers import Answer
+from fastcascade.cascade import Cascade
+from fastcascade.dropin_heard import tell
 from fastcascade.errors import AnswerError
 from fastcascade.quick import quick
+from fastcascade.telemetry.events import HUB, Decision, Events, layer_of
+from fastcascade.watched import Watched
 from fastcascade.wire import endpoint_headers as heads
 from fastcascade.wire.endpoint_body import written
 from fastcascade.wire.endpoint_models import Caller
 from fastcascade.wire.endpoint_paths import Words
 from fastcascade.wire.endpoint_refusal import Refusal, hopeless, refusal_of
 from fastcascade.wire.endpoint_stream import LATE, Declined, Late, Streamed
-from fastcascade.wire.endpoint_trace import Watched
 from fastcascade.wire.format import Asked, Format, Json
 from fastcascade.wire.unsaid import left_out
 
@@ -55,6 +58,7 @@ class Done:
         seconds: how long it took.
         failure: empty, or what went wrong: "cancelled", "incomplete", "no answer", "overloaded", "bad request",
             "error: TypeError".
+        ladder: the cascade; None where it was passed on as it came.
     """
 
     caller: Caller
@@ -63,6 +67,7 @@ class Done:
     status: int
     seconds: float
     failure: str = ""
+    ladder: Cascade | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +82,8 @@ class Turn:
     clock: Callable[[], float]
     on_done: Callable[[Done], object] | None
     began: float
+    events: Events | None = None
+    trail: "spans.Trail | None" = None
 
     async def whole(self) -> Response:
         """Run it, and say it whole."""
@@ -155,13 +162,42 @@ class Turn:
 
     def _done(self, answer: Answer | None, status: int, failure: str = "") -> None:
         """Tell whoever keeps count; what goes wrong with that goes no further."""
+        events = self.events
+        listened = events is not None and events.listeners
+        if self.on_done is None and not listened:
+            return
+        seconds, cascade = self.clock() - self.began, self.watched.cascade
+        done = Done(self.caller, self.asked, answer, status, seconds, failure, cascade)
+        if events is not None and listened:
+            with spans.within(self.trail):
+                (tell if events is HUB else events.tell)(_told(done))
         if self.on_done is None:
             return
         try:
-            self.on_done(Done(self.caller, self.asked, answer, status, self.clock() - self.began, failure))
+            self.on_done(done)
         except Exception as error:  # noqa: BLE001 - a listener's fault is no matter of the request's
             name = type(error).__name__
             log.error("on_done failed for request %s: %s", self.asked.request.id, name)  # noqa: TRY400 - its words may be anyone's
+
+
+def _told(done: Done) -> Decision:
+    """What is told of it."""
+    answer, ladder = done.answer, done.ladder
+    layer, by = ("dispatch", str(done.status)) if answer is None else layer_of(answer)
+    return Decision(
+        layer,  # type: ignore[arg-type] # as it stands there
+        by,
+        time.time(),
+        done.seconds,
+        done.asked.request.id,
+        done.status,
+        caller=done.caller.name,
+        cascade="" if ladder is None else ladder.name,
+        answer=answer,
+        failure=done.failure,
+        ladder=ladder,
+        model=done.asked.model,
+    )
 
 
 def refused(style: Format, words: Words, refusal: Refusal, request_id: str, answer: Answer | None = None) -> Response:

@@ -2,16 +2,18 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastcascade.answers import Answer, Attempt
-from fastcascade.cascade import Cascade
 from fastcascade.effects import NOT_WANTED, Call, Effect, Emit, Gather, Handle, Next, Open, Outcome, Relay, Start
 from fastcascade.errors import RequestError
 from fastcascade.flow import Run, started
 from fastcascade.ledger import Ledger
 from fastcascade.messages import Delta, Reply, Request
 from fastcascade.streaming import assemble
+
+if TYPE_CHECKING:
+    from fastcascade.cascade import Cascade
 
 __all__ = ["Watched"]
 
@@ -24,7 +26,7 @@ class Watched:
 
     __slots__ = ("_hedged", "_last", "_since", "_under_way", "by", "cascade", "live", "run", "tier")
 
-    def __init__(self, cascade: Cascade) -> None:
+    def __init__(self, cascade: "Cascade") -> None:
         """Watch nothing yet."""
         self.cascade = cascade
         self._under_way: tuple[Call, ...] = ()

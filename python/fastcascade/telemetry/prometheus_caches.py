@@ -1,31 +1,18 @@
 """What the levels of caches did, as Prometheus reads it."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from fastcascade.telemetry.prometheus_kinds import Labels, Sample
 
 if TYPE_CHECKING:
     from fastcascade.caching.answers import AnswerCache
     from fastcascade.gateway.proxy_cache import RouteCache
 
-__all__ = ["KINDS", "samples"]
-
-KINDS: Final = {
-    "fastcascade_cache_level_hits_total": ("counter", "Answers found, by level; at the origin: made."),
-    "fastcascade_cache_level_misses_total": ("counter", "Answers not found, by level; at the origin: given up."),
-    "fastcascade_cache_level_seconds_total": ("counter", "Seconds spent, by level."),
-    "fastcascade_cache_joined_total": (
-        "counter",
-        "Requests given what another was making, by where.",
-    ),
-    "fastcascade_cache_purges_total": ("counter", "Purges that were asked for here."),
-    "fastcascade_cache_negative_total": ("counter", "Requests told from here that nothing is there, or is kept."),
-    "fastcascade_cache_saved_usd_total": ("counter", "What the answers that were given again had cost, in US dollars."),
-    "fastcascade_cache_semantic_total": ("counter", "Requests answered by what was asked in other words."),
-}
-Labels = tuple[tuple[str, str], ...]
+__all__ = ["samples"]
 
 
-def samples(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[tuple[str, Labels, float]]:
+def samples(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[Sample]:
     """All of them, by the cache's name and level. Caches of one name are counted as one."""
     found: dict[tuple[str, Labels], float] = {}
     for name, labels, value in _each(caches):
@@ -34,7 +21,7 @@ def samples(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[tuple[str,
         yield name, labels, value
 
 
-def _each(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[tuple[str, Labels, float]]:
+def _each(caches: "Sequence[AnswerCache | RouteCache]") -> Iterator[Sample]:
     for cache in caches:
         own = ("cache", cache.name)
         for stats in cache.stats():

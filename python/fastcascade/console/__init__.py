@@ -1,0 +1,1 @@
+"""The console: pages for those who run a cascade, served by the gateway and by `fastcascade demo`."""
