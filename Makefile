@@ -16,6 +16,7 @@ BENCH_VENV := .venv-bench
 CASCADES_VENV := .venv-cascades
 LITELLM_VENV := .venv-litellm
 CLIENTS_VENV := .venv-clients
+DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
 MADE := $(VENV)/made
@@ -47,7 +48,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale soak scenarios lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
+.PHONY: help demo test test-rust test-python test-litellm test-clients bench bench-check bench-quality bench-scale soak scenarios docs lint lint-python lint-rust types size wheel fuzz fmt clean need-cargo
 
 help: ## list the targets
 	@echo "make <target> [PYTHON=python3.12] [QUIET=1] [TEST_PATH=tests/test_key.py] [PYTEST_ARGS='-k text']"
@@ -59,7 +60,7 @@ demo: $(MADE)/demo $(MADE)/extension ## build the package, watch it work, and op
 ifneq ($(TEST_PATH)$(filter-out --quiet --no-header,$(PYTEST_ARGS)),)
 test: test-python
 else
-test: lint types size test-rust test-python test-litellm test-clients
+test: lint types size test-rust docs test-python test-litellm test-clients
 endif
 test: ## run every check and test; only the Python tests named by TEST_PATH= or PYTEST_ARGS= if given
 
@@ -72,10 +73,12 @@ test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
 # In an environment of its own: litellm asks for an older openai than the one the others are tested with.
 test-litellm: $(LITELLM_VENV)/made/litellm $(MADE)/extension ## run the tests of the litellm adapter, and of OpenAI's with its SDK
 	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_backend_litellm.py tests/test_backend_openai.py tests/test_probes.py
+	PYTHONPATH=python $(LITELLM_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_docs.py -k litellm.md
 
 # In an environment of its own too: frameworks choose the SDKs that they ask for.
 test-clients: $(CLIENTS_VENV)/made/clients $(MADE)/extension ## run frameworks for models against the gateway
 	PYTHONPATH=python $(CLIENTS_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_gateway_clients.py
+	PYTHONPATH=python $(CLIENTS_VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/test_docs.py -k agents.md
 
 lint: lint-python lint-rust ## look for faults of style and likely mistakes
 
@@ -120,6 +123,11 @@ scenarios: $(MADE)/dev $(MADE)/extension ## edge, shield and origin; the gateway
 	$(BIN)/python benches/scenarios/store_away.py --json target/bench/store.json $(BENCH_ARGS)
 	$(BIN)/python benches/rivals/redis_clients.py --json target/bench/redis.json $(BENCH_ARGS)
 
+docs: target/docs/index.html ## build the documentation's site into target/docs, and check it
+
+target/docs/index.html: $(DOCS_VENV)/made/docs $(MADE)/extension README.md DESIGN.md CHANGELOG.md $(shell find docs deploy tools -type f) $(shell find python -name '*.py*')
+	PYTHONPATH=python $(DOCS_VENV)/bin/python tools/docs.py target/docs
+
 bench-check: $(MADE)/extension | need-cargo ## count instructions under callgrind, against those on file
 	$(BIN)/python benches/instructions.py
 
@@ -138,7 +146,7 @@ fmt: $(MADE)/dev | need-cargo ## rewrite the sources in the house format
 	cargo fmt
 
 clean: ## remove everything that was built
-	rm -rf target dist $(VENV) $(BENCH_VENV) $(CASCADES_VENV) $(LITELLM_VENV) $(CLIENTS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf target dist $(VENV) $(BENCH_VENV) $(CASCADES_VENV) $(LITELLM_VENV) $(CLIENTS_VENV) $(DOCS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -f python/fastcascade/_core.*.so
 	find python tests benches tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -203,3 +211,9 @@ $(CLIENTS_VENV)/made/clients: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
 	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
 	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --group clients
 	mkdir -p $(CLIENTS_VENV)/made && touch $@
+
+$(DOCS_VENV)/made/docs: $(MADE)/python-$(PYTHON_TAG) pyproject.toml
+	"$(PYTHON)" -m venv --clear $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python $(PIP_INSTALL) --upgrade pip
+	$(DOCS_VENV)/bin/python $(PIP_INSTALL) --group docs
+	mkdir -p $(DOCS_VENV)/made && touch $@

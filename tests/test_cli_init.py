@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fastcascade import config
+from fastcascade import Cascade, Tier, config
 from fastcascade.cli import COMMANDS, main
 from fastcascade.cli.init import PROVIDERS
 from fastcascade.gateway import loading
 from fastcascade.gateway.observe import Observing
+from fastcascade.testing import ScriptedBackend
 
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 
@@ -51,6 +52,22 @@ def test_what_is_left_out_can_be_put_in(provider: str, tmp_path: Path, monkeypat
     star, wire = ("gpt-*", "openai") if provider == "openai" else ("claude-*", "anthropic")
     found = config.load_all(file).models[star]
     assert found.instead == "cascade" and found.raw is not None and found.raw.wire == wire
+
+
+def test_the_starters_gate_lets_no_doubt_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that is whole but unsure goes up: both of its checks have a say."""
+    for name in KEYS:
+        monkeypatch.setenv(name, "made-up-for-the-tests")
+    file = tmp_path / "cascade.toml"
+    main(["init", str(file)])
+    small = config.load(file).tiers[0]
+
+    def answered(text: str) -> str:
+        made = Tier(ScriptedBackend(text), gate=small.gate, accept=small.accept, name="small")
+        return Cascade(made, Tier(ScriptedBackend("It is open."), name="large")).run_sync("Is it open?").tier
+
+    assert answered("It is open from nine to five.") == "small"
+    assert answered("I'm not sure, it depends.") == "large"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -185,8 +185,8 @@ def test_what_is_wrong_with_a_page_fails_its_test(site: Site, opened: Open) -> N
         looked.page.evaluate("""() => {
             console.error("first");
             console.warn("second");
+            fetch("http://fourth.invalid/").catch(() => null);
             setTimeout(() => { throw new Error("third"); });
-            return fetch("http://fourth.invalid/").catch(() => null);
         }""")
     with pytest.raises(AssertionError) as caught:
         looked.sound()

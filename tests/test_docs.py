@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from docs_pages import DOCS, FENCE, PAGES, ROOT, Block, blocks, matches, run_shell, shell_of
 from fastcascade import config
 from redis_server import redis_server
+from reviews import quick_folder
 
 NOT_RUN: Final[Mapping[tuple[str, str], str]] = {
     ("releasing.md", "sh"): "wheels for other machines, and uploads",
@@ -40,12 +42,16 @@ def of(kind: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(autouse=True)
-def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty folder, and what a file may name: keys that no block uses, and a Redis that is not there."""
-    monkeypatch.chdir(tmp_path)
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder, where a sync takes no time; keys that no block uses, and a Redis that is not there."""
+    folder = TemporaryDirectory(prefix="fastcascade-docs-", dir=quick_folder())
+    monkeypatch.chdir(folder.name)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/0")
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GROQ_API_KEY"):
         monkeypatch.setenv(name, "made-up")
+    yield
+    monkeypatch.undo()
+    folder.cleanup()
 
 
 @of("python")

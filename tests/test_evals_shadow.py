@@ -20,6 +20,8 @@ from fastcascade.fallbacks import Static
 from fastcascade.gates import UserCheck
 from fastcascade.messages import Image, Message, Text
 from fastcascade.notices import Notice, subscribe
+from fastcascade.telemetry.events import Event, Graded
+from fastcascade.telemetry.events import subscribe as listen
 from fastcascade.testing import Fault, ScriptedBackend, run_virtual
 
 NO_PRICES = PriceSheet(source=None)
@@ -407,3 +409,17 @@ def test_what_the_dear_tier_answered_itself_is_not_drawn() -> None:
             await shadowed(cascade, answer, shadow, same, dear="huge")
 
     run_virtual(main())
+
+
+def test_labels_of_accepted_answers_are_told_as_grades() -> None:
+    """Metrics, the store and the console hear of a label; not of the escalated, nor of what a review desk tells of."""
+    heard: list[Event] = []
+    end = listen(heard.append)
+    log = ShadowLog(floor=0.5)
+    log.add(Label("a", 0.5, "judge", 0.5, "refunds", "small", request="digest"))
+    log.add(Label("b", 1.0, "judge", 0.5, population="escalated"))
+    log.add(Label("c", 1.0, "review"))
+    end()
+    (grade,) = heard
+    assert isinstance(grade, Graded) and (grade.tier, grade.score, grade.slice) == ("small", 0.5, "refunds")
+    assert (grade.propensity, grade.source, grade.id) == (0.5, "judge", "digest")

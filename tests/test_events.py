@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from asgi_strict import ask
-from fastcascade import Cascade, CascadeMiddleware, KeyRing, Request, Tier, WsgiMiddleware, gates, record, replay
+from fastcascade import (
+    Cascade,
+    CascadeMiddleware,
+    KeyRing,
+    Request,
+    Tier,
+    WsgiMiddleware,
+    gates,
+    notices,
+    record,
+    replay,
+)
 from fastcascade.answers import Answer, Via
 from fastcascade.backends import Recorded
 from fastcascade.errors import IncompleteAnswer, NoAnswer
@@ -292,3 +303,14 @@ def test_grades_reach_listeners_too() -> None:
     HUB.tell(grade)
     end()
     assert found == [grade]
+
+
+def test_what_is_for_show_is_no_notice() -> None:
+    """What fails in a playground is nothing that an operator need hear of; outside of it all is told as before."""
+    found: list[notices.Notice] = []
+    end = notices.subscribe(found.append)
+    with notices.quiet():
+        notices.notify("degraded", "the playground", "for show")
+    notices.notify("degraded", "the cascade", "in earnest")
+    end()
+    assert [each.text for each in found] == ["in earnest"]

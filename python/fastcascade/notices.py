@@ -7,12 +7,14 @@ one a minute is logged; subscribers get all.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["Notice", "NoticeKind", "notify", "subscribe"]
+__all__ = ["Notice", "NoticeKind", "notify", "quiet", "subscribe"]
 
 NoticeKind: TypeAlias = Literal[
     "model gone",  # 404 or 410 for the name of a model
@@ -61,6 +63,7 @@ class Notice:
         return logging.INFO if self.kind == "returned" else logging.WARNING
 
 
+_quiet: ContextVar[bool] = ContextVar("fastcascade_quiet", default=False)
 _subscribers: list[Callable[[Notice], object]] = []
 _logged: dict[tuple[str, str, str], float] = {}
 _lock = Lock()
@@ -82,6 +85,8 @@ def subscribe(listener: Callable[[Notice], object]) -> Callable[[], None]:
 
 def notify(kind: NoticeKind, about: str, text: str) -> None:
     """Tell everybody. Nothing that goes wrong with that reaches the caller."""
+    if _quiet.get():
+        return
     notice = Notice(kind, about, text)
     if _is_new(notice):
         log.log(notice.level, "%s: %s: %s", kind, about, text)
@@ -90,6 +95,16 @@ def notify(kind: NoticeKind, about: str, text: str) -> None:
             listener(notice)
         except Exception as error:  # noqa: BLE001 - a listener's fault is no matter of the request's
             log.warning("a subscriber to notices failed: %s", type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Tell nobody of what is done in here: it is for show, and no operator need hear of it."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
 
 
 def _is_new(notice: Notice) -> bool:

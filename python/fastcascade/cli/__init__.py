@@ -35,7 +35,7 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, str | Command] = {
-    "demo": "answer requests through a cascade of three tiers, then show the core below it at work",
+    "demo": "answer requests through a cascade, show the core at work, then open the console on live traffic",
     "bench": "time every call of the hot path on your routes or the built-in table",
     "init": "write a commented cascade.toml to begin with",
     "doctor": "check a cascade's file, and all that it needs to be served",

@@ -60,9 +60,9 @@ usd = 0.50
 name = "small"
 {small}
 timeout = 20                    # seconds, after which the next tier is asked
-# When a reply is good enough. These two cost nothing; see also "consistency", "self report", "judge" and
-# `fastcascade calibrate`, which says from your own cases from where on to accept.
-gate = {{ kind = "first decisive", gates = ["structure", "hedging"] }}
+# When a reply is good enough: by the lower score of two that cost nothing. See also "consistency", "self report" and
+# "judge", and `fastcascade calibrate`, which says from your own cases from where on to accept.
+gate = {{ kind = "all of", gates = ["structure", "hedging"] }}
 accept = 0.5
 
 [[tiers]]
@@ -97,6 +97,8 @@ workers = 1                     # processes; as many as there are processors
 # account_off = "closed"        # while that cannot be reached, keys with a hard budget are refused; "open" lets them in
 # metrics_key = "env:METRICS"   # beyond this machine /metrics is for who has it, or has a key that is admin
 # cache = {{ ttl = 300 }}         # the very same request of the same caller is answered at once
+# decisions = {{ days = 30 }}     # what was decided is kept, for `fastcascade report` and `fastcascade top`
+# console = {{}}                  # pages at /console/, for who has a password: `fastcascade console add NAME`
 
 # "observe" answers by the last tier alone, as if there were no cascade, and writes what the cascade would have done and
 # saved to observe.jsonl. Turn to "enforce" when you have seen enough; or by parts: enforce = 0.1 is a tenth of users.

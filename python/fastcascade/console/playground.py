@@ -19,6 +19,7 @@ from fastcascade.console.playground_presets import Preset
 from fastcascade.console.playground_steps import Medians, Step, Steps, answer_of, rungs_of
 from fastcascade.errors import PathError, RequestError, StoreError
 from fastcascade.messages import Request
+from fastcascade.notices import quiet
 
 if TYPE_CHECKING:
     from fastcascade._core import Match
@@ -195,7 +196,8 @@ class Playground:
         cascade = self.parts.ladders[target.what, asked.condition]
         request = Request.of(asked.text or "?", seed=SEED, id=secrets.token_hex(8))
         began = time.perf_counter_ns()
-        answer = await drive.run(cascade.flow, request)
+        with quiet():
+            answer = await drive.run(cascade.flow, request)
         took = (time.perf_counter_ns() - began) / 1e9
         if answer.via == "joined":
             steps["L1"].outcome = "answered"

@@ -133,7 +133,7 @@ async def _ran(cascade: "Cascade", request: Request) -> tuple["Answer", float]:
 def _said(steps: Steps, cascade: "Cascade", answer: "Answer", took: float) -> None:
     """The layers as they were for this run: the console asks the cascade itself, and not by way of HTTP."""
     steps["L0"].detail.append("not asked: the console asks the cascade itself, so that there is no path")
-    steps["L2"].detail.append(f"not asked: the cascade {cascade.name or 'of this gateway'} was chosen by hand")
+    steps["L2"].detail.append(f"not asked: {cascade.name or 'the cascade'} was chosen by hand")
     if answer.entrance is not None and answer.entrance.why:
         steps["L2"].outcome = "passed"
         steps["L2"].detail = [f"lanes: {answer.entrance.why}"]

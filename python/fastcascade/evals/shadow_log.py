@@ -8,6 +8,7 @@ The lines of the file are of two kinds. Several processes may write to one; each
 Of answers that escalated, counts are under "seen escalated" and "never escalated".
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from fastcascade.evals.shadow_labels import BETTER, Estimate, Label, Population,
 from fastcascade.evals.shadow_pairs import Pair, paired
 from fastcascade.notices import log
 from fastcascade.records import load
+from fastcascade.telemetry.events import HUB, Graded
 
 __all__ = ["ShadowLog"]
 
@@ -78,10 +80,25 @@ class ShadowLog:
             self._write({"sampled": sampled})
 
     def add(self, label: Label) -> None:
-        """A label came."""
+        """A label came: it is kept, and told to whoever listens to events.
+
+        Not told are those of answers that nobody was given, and those of reviewers, which the desk tells of.
+        """
         with self._lock:
             self._label(label)
             self._write({"label": label})
+        if HUB.listeners and label.population == "accepted" and label.source != "review":
+            HUB.tell(
+                Graded(
+                    label.tier,
+                    label.score,
+                    time.time(),
+                    label.slice,
+                    label.propensity,
+                    label.source,
+                    id=label.request,
+                )
+            )
 
     def flush(self) -> None:
         """Write down how many answers were seen since the last one was drawn: before the process ends."""

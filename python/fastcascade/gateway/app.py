@@ -352,7 +352,11 @@ class Gateway:
 
     def _over(self, work: Work, method: str, response: Response | None, headers: dict[str, str]) -> None:
         """Tell of it, and let the caller go."""
-        self.tell(decided(work, method, headers, response, self._clock() - work.began))
+        event = decided(work, method, headers, response, self._clock() - work.began)
+        if work.by != "console":
+            self.tell(event)
+        elif self.settings.access_log:  # who looks at decisions makes none
+            requests_log.hear(event)
         done, caller = work.done, work.caller
         if self.gate is not None and caller is not None:
             try:

@@ -38,7 +38,7 @@ function hours(found) {
   // Along hours, counted: so that what is written below them are whole ones.
   const hour = (x) => (Number.isInteger(x) ? new Date(x * 3600000).toLocaleString("en-GB", long ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" }) : "");
   const line = (name, value, tone) => ({ name, tone, points: shownHours.map((each) => ({ x: Number(each.key) / 3600, y: value(each) })) });
-  const x = { format: hour };
+  const x = { format: hour, time: true };
   return el("div", { class: "hours" },
     lines({ title: "Escalated and saved, by hour", x, y: { format: (value) => percent(value), max: 1 }, series: [line("escalated", (each) => each.escalated / each.reached, "warn"), line("saved", (each) => each.saved, "accent")] }),
     lines({ title: "Decisions, by hour", x, y: { format: count, min: 0 }, series: [line("decisions", (each) => each.reached, "accent")] }),

@@ -85,8 +85,9 @@ export function quality(graded, slices, days) {
   if (!drawn.length) {
     return [
       empty("No graded samples in the last " + `${days} days`, "Without grades nobody knows how good the answers are."),
-      el("p", { class: "note beneath" }, "Draw a sample of what was answered, have it graded, and the grades show here by tier and slice:"),
-      el("pre", { class: "code" }, "fastcascade sample --help"),
+      el("p", { class: "note beneath" }, "A review desk can draw a share of answers and have people check them; the grades show here by tier and slice:"),
+      el("pre", { class: "code" }, '[[fallbacks]]\nkind = "review"\nstore = "sqlite:reviews.db"\nsample = 0.02'),
+      el("p", { class: "note" }, "Code that knows what is right can tell it too: ", el("code", {}, "fastcascade.telemetry.events.HUB.tell(Graded(...))"), "."),
       given ? el("p", { class: "note" }, `${count(given)} labels came unasked, such as thumbs; they say nothing of all answers, and are not averaged.`) : null,
     ];
   }

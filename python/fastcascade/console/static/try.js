@@ -19,7 +19,7 @@ async function begin() {
   }
   put(find("presets"), shown.presets.map(button));
   put(find("condition"), shown.conditions.map((each) => el("option", { value: each.id }, each.title)));
-  for (const name of shown.cascades) find("target").append(el("option", { value: name }, `cascade ${name} (served, costs money)`));
+  for (const name of shown.cascades) find("target").append(el("option", { value: name }, `${name} (served, costs money)`));
   find("own").addEventListener("submit", own);
   find("target").addEventListener("change", aimed);
   find("text").addEventListener("input", aimed);
@@ -55,7 +55,7 @@ function own(event) {
   press(null);
   const condition = find("condition").value;
   const asked = { method: "POST", path: cascade ? "/v1/chat/completions" : "/ask", text, condition };
-  put(find("watch"), cascade ? `Through the cascade ${cascade}, as this gateway serves it.` : "Through the playground. Ask the same twice, and the second is answered by the cache.");
+  put(find("watch"), cascade ? `Through “${cascade}”, as this gateway serves it.` : "Through the playground. Ask the same twice, and the second is answered by the cache.");
   if (cascade) send(() => call("POST", "/console/api/try/served", { cascade, text }), asked);
   else send(() => call("POST", "/console/api/try/run", { text, condition }), asked);
 }
