@@ -30,7 +30,7 @@ def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str])
 
 def test_the_smallest_files_for_a_proof_load(tmp_path: Path) -> None:
     """The cascade and the cases that the README shows load as they stand, and the named grader can grade them."""
-    (cascade,), (cases,) = TOML, JSON
+    (cascade,), (cases,) = [block for block in TOML if "[[tiers]]" in block], JSON
     assert [tier.name for tier in config.loads(cascade).tiers] == ["small", "large"]
     path = tmp_path / "cases.jsonl"
     path.write_text(cases, encoding="utf-8")
@@ -38,6 +38,15 @@ def test_the_smallest_files_for_a_proof_load(tmp_path: Path) -> None:
     assert len(loaded) == 2 and all(case.expected and case.slice for case in loaded)
     for case in loaded:
         assert asyncio.run(grader_of("numeric").grade(case, f"It is {case.expected}.")).score == 1.0
+
+
+def test_what_the_gateway_is_told_about_being_looked_at_loads(tmp_path: Path) -> None:
+    """The tables that the README shows are settings, as it says them."""
+    (block,) = [block for block in TOML if "[gateway" in block]
+    (tmp_path / "cascade.toml").write_text(block, encoding="utf-8")
+    told = config.load_settings(tmp_path / "cascade.toml")
+    assert told.decisions is not None and told.console is not None
+    assert (told.decisions.megabytes, told.promises.quality) == (512, {"small": 0.9})
 
 
 def test_the_first_block_goes_the_way_it_says(capsys: pytest.CaptureFixture[str]) -> None:
