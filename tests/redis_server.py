@@ -1,13 +1,12 @@
 """A real redis-server for tests: on its own port, in its own folder, to be stopped, killed and begun again."""
 
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from real import free_port
 from reviews import quick_folder
 
 __all__ = ["RedisServer", "redis_server"]
@@ -39,7 +39,7 @@ class RedisServer:
     def __init__(self, folder: Path, *settings: str) -> None:
         self.folder = folder
         self.settings = settings or SAFE
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -126,15 +126,3 @@ def _speaks_tls(found: str) -> bool:
     """Whether a server that is told to, without a certificate, misses that, or does not know what is meant."""
     told = subprocess.run([found, "--port", "0", "--tls-port", "1"], capture_output=True, timeout=30, check=False)
     return b"tls-cert-file" in told.stdout
-
-
-def _free_port() -> int:
-    """A port below those that connections going out are given, one of which could else take it while it is down.
-
-    In a cluster a server listens 10,000 ports higher too.
-    """
-    while True:
-        port = random.randrange(11_000, 21_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -5,21 +5,18 @@ import json
 import random
 import re
 import signal
-import subprocess
-import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demos import PATIENCE, Demo, demonstrated, fetch, until
 from fastcascade import Answer, Request, config
 from fastcascade.cli.demo_models import PACE, elsewhere, graded, small
 from fastcascade.cli.demo_questions import same
@@ -30,62 +27,17 @@ from fastcascade.errors import BackendError
 from fastcascade.evals.cases import load_cases
 from fastcascade.messages import Reply, Text
 from fastcascade.telemetry import Decision, Event, Graded, subscribe
-
-PATIENCE = 60.0
-RUN = "import sys; from fastcascade.cli import main; sys.exit(main(sys.argv[1:]))"
+from fastcascade.telemetry.events import HUB
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The demo as a process, once for all that is looked at: its link, its address, its folder and its output."""
-    folder = tmp_path_factory.mktemp("demo")
-    options = ["demo", "--recorded", "--requests", "1", "--console", "--for", "600", "--folder", str(folder)]
-    started = subprocess.Popen(
-        [sys.executable, "-c", RUN, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert started.stdout is not None
-    killer = threading.Timer(PATIENCE, started.kill)
-    killer.start()
-    said: list[str] = []
-    for line in started.stdout:
-        said.append(line)
-        if "it ends in" in line:
-            break
-    killer.cancel()
-    found = re.search(r"(http://127\.0\.0\.1:\d+)/console/login\?once=\S+", "".join(said))
-    assert found is not None, "".join(said)
-    yield SimpleNamespace(link=found[0], address=found[1], folder=folder, process=started, said="".join(said))
-    if started.poll() is None:
-        started.kill()
-        started.wait()
-    started.stdout.close()
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo as a process, once for all that is looked at."""
+    with demonstrated(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
-def until(there: Any) -> Any:
-    """What comes of it once it is there: asked again and again, with nothing but the server's own pace between."""
-    ended = threading.Event()
-    timer = threading.Timer(PATIENCE, ended.set)
-    timer.start()
-    try:
-        while not ended.is_set():
-            if found := there():
-                return found
-            ended.wait(0.05)
-    finally:
-        timer.cancel()
-    raise AssertionError("it did not come")
-
-
-def fetch(address: str) -> str:
-    """The text there; empty as long as nobody answers."""
-    try:
-        with urllib.request.urlopen(address, timeout=10) as answered:  # noqa: S310 - our own address
-            return str(answered.read().decode())
-    except (urllib.error.URLError, ConnectionError):
-        return ""
-
-
-def test_traffic_flows_by_itself(demo: Any) -> None:
+def test_traffic_flows_by_itself(demo: Demo) -> None:
     """Within seconds of the start customers are answered by rules, models and the cache, and nobody gets an error."""
 
     def answered() -> str:
@@ -97,7 +49,7 @@ def test_traffic_flows_by_itself(demo: Any) -> None:
     assert not re.search(r'fastcascade_requests_total\{[^}]*status="5\d\d"', text)
 
 
-def test_the_link_logs_in_once_and_opens_the_console(demo: Any) -> None:
+def test_the_link_logs_in_once_and_opens_the_console(demo: Demo) -> None:
     """Whoever follows the link printed is in; whoever finds it later is not."""
     jar = urllib.request.HTTPCookieProcessor(CookieJar())
     opener = urllib.request.build_opener(jar)
@@ -118,8 +70,9 @@ def test_the_link_logs_in_once_and_opens_the_console(demo: Any) -> None:
         other.open(f"{demo.address}/console/api/me", timeout=10)
 
 
-def test_its_files_can_be_used_by_hand(demo: Any) -> None:
+def test_its_files_can_be_used_by_hand(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left in the folder is a cascade that loads, and cases whose truth grades answers."""
+    monkeypatch.setattr(HUB, "listeners", HUB.listeners)  # the file brings a listener, which is to go with the test
     cascade = config.load(demo.folder / "cascade.toml")
     assert [tier.name for tier in cascade.tiers] == ["rules", "small", "large"]
     cases = load_cases(demo.folder / "cases.jsonl")
@@ -127,7 +80,7 @@ def test_its_files_can_be_used_by_hand(demo: Any) -> None:
     until(lambda: (demo.folder / "run.db").exists())
 
 
-def test_it_ends_as_it_is_told(demo: Any) -> None:
+def test_it_ends_as_it_is_told(demo: Demo) -> None:
     """Ctrl-C ends the gateway, its customers and itself, in order, and it was no failure."""
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(PATIENCE) == 0

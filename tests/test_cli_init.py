@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastcascade import Cascade, Tier, config
-from fastcascade.cli import COMMANDS, main
+from fastcascade.cli import COMMANDS, FILES, main
 from fastcascade.cli.init import PROVIDERS
 from fastcascade.gateway import loading
 from fastcascade.gateway.observe import Observing
@@ -103,8 +103,9 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.Captu
 def test_summaries_are_those_of_the_commands() -> None:
     """What --help lists is what each command's own file says."""
     for name, summary in COMMANDS.items():
-        if find_spec(f"fastcascade.cli.{name}") is not None:
-            assert summary == import_module(f"fastcascade.cli.{name}").SUMMARY, name
+        file = f"fastcascade.cli.{FILES.get(name, name)}"
+        if find_spec(file) is not None:
+            assert summary == import_module(file).SUMMARY, name
 
 
 def test_help_loads_no_command() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from evals_pieces import PRICE, Counted, Same, cases
 from fastcascade import Cascade, ConfigError, Tier
-from fastcascade.cli import thresholds
+from fastcascade.cli import main, thresholds
 from fastcascade.evals.cases import Case
 from fastcascade.evals.ladder import ladder_of
 from fastcascade.evals.recorder import Recorder
@@ -217,6 +217,16 @@ def test_recordings_that_are_no_ladder_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             ladder_of(tmp_path / (f"{name}.db" if name == "empty" else name))
+
+
+def test_a_first_tier_without_a_score_is_named_with_the_way_around_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`calibrate` compares the first tier; where that is rules, which nothing scores, it says how to name another."""
+    draw = Random(8)
+    rows = [[replace(row[0], signals={}), *row[1:]] for row in (tiered(draw, draw.random()) for _ in range(4))]
+    assert main(["calibrate", written(tmp_path / "ruled.db", rows)]) == 2
+    assert "the tier 'small' has no gate that scores it; try --cheap middle" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [["--gate", "small"], ["--gate", "=sure"], ["--keep", "2"], ["--seed", "x"]])

@@ -174,7 +174,7 @@ def test_a_session_that_ended_leads_to_the_form(site: Site, opened: Open) -> Non
     looked.excused.append("status of 401")
     looked.page.context.clear_cookies()
     looked.page.get_by_role("button", name="Exact route", exact=True).click()
-    looked.page.wait_for_url("**/console/login")
+    looked.page.wait_for_url("**/console/login?next=try")
 
 
 def test_what_is_wrong_with_a_page_fails_its_test(site: Site, opened: Open) -> None:

@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from consoles import CHEAP
+from fastcascade import Cascade, Tier
 from fastcascade.console.headers import CLOSED
 from fastcascade.console.people_file import PeopleFile
 from fastcascade.console.served import console_of
@@ -202,3 +203,18 @@ def test_a_gateway_without_people_does_not_begin(tmp_path: Path) -> None:
     asyncio.run(console.aclose())
     with pytest.raises(ConfigError, match="there is no console"):
         console_of(Settings(), tmp_path, None, {}, str)
+
+
+def test_cascades_have_the_names_that_their_decisions_bear(tmp_path: Path) -> None:
+    """A `name` in the file is what pages search and replay by; of two alike each is as it is asked."""
+    PeopleFile(tmp_path / "console.json", cost=CHEAP).add("ada")
+    shop, plain = (Cascade(Tier(lambda request: "Yes."), name=name) for name in ("shop", ""))
+    for cascades, names in (
+        ({"cascade": shop}, ["shop"]),
+        ({"cascade": plain}, ["cascade"]),
+        ({"shop": shop, "other": plain}, ["shop", "other"]),
+        ({"one": shop, "two": shop}, ["one", "two"]),
+    ):
+        console = console_of(Settings(console=ConsoleSettings()), tmp_path, None, cascades, str)
+        assert list(console.sight.cascades) == names
+        asyncio.run(console.aclose())

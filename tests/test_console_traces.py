@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console_shop import HOSTILE, asked, fill, made, sight_of, value
+from console_shop import HOSTILE, TOML, asked, fill, made, sight_of, value
 from fastcascade.console.api_traces import again, one, search
 from fastcascade.console.api_traces_replay import replayed
 from fastcascade.console.api_traces_search import Sieve, looked_for
@@ -153,7 +153,8 @@ def test_one_decision_is_whole(sight: Sight) -> None:
     found = whole(sight, "1")
     assert found["texts"]["messages"] == [{"role": "user", "text": HOSTILE, "cut": 0}]
     assert found["row"]["id"] == "r0" and whole(sight, "r0")["row"]["number"] == 1
-    number = next(row["number"] for row in rows(sight, escalated="yes")["rows"] if row["number"] % 2 == 0)  # every other one was graded
+    gone_up = [row["number"] for row in rows(sight, escalated="yes")["rows"]]
+    number = next(each for each in gone_up if each % 2 == 0)  # every other one was graded
     found = whole(sight, str(number))
     small, large = found["attempts"]
     assert (small["tier"], small["verdict"], large["verdict"]) == ("small", "escalate", "accept")
@@ -198,6 +199,26 @@ def test_a_replay_is_what_the_cascade_would_have_done(sight: Sight) -> None:
                 wanted = replay(cascade.adjusted(accept={"small": accept}), recording_of(held))
                 assert said["known"] and said["tier"] == wanted.tier == ("small" if score >= accept else "large")
                 assert said["cost_usd"] == wanted.cost_usd and said["text"] == wanted.text
+
+
+def test_fallbacks_that_had_nothing_to_do_leave_nothing_unknown(tmp_path: Path) -> None:
+    """With answers kept for bad times and a desk for people, a trace is replayed as it is without them."""
+    with_all = f"""{TOML}
+[[fallbacks]]
+kind = "stale"
+stale_for = 60
+[[fallbacks]]
+kind = "review"
+store = "sqlite:reviews.db"
+sample = 1.0
+"""
+    file = made(tmp_path, f"{MODULE}_kept", with_all)
+    sight = sight_of(file, fill(tmp_path, file, 20))
+    for row in rows(sight)["rows"]:
+        if (held := whole(sight, str(row["number"])))["attempts"]:
+            scores = {each["tier"]: each["score"] for each in held["attempts"]}
+            said = tried(sight, row["number"], small=scores["small"])
+            assert (said["known"], said["tier"]) == (True, "small")
 
 
 def test_scores_alone_tell_the_same(sight: Sight, blind: Sight) -> None:

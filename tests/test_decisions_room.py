@@ -85,7 +85,7 @@ def test_what_is_older_than_its_days_leaves(tmp_path: Path) -> None:
     ids = [int(each.id) for each in Decisions(path).page(limit=10_000)]
     assert ids == list(range(3_000, 1_999, -1))
     assert count(path, "details") == len(ids)
-    assert count(path, "passed") <= len(ids) // 60 + 2
+    assert count(path, "passed") <= len(ids) // 60 + 3  # those that left are counted by the hour
     assert count(path, "graded") == sum(each % 50 == 0 for each in ids)
 
 

@@ -2,31 +2,25 @@
 
 import asyncio
 import os
-import secrets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from fastcascade import Cascade, Tier
-from fastcascade.backends.clients import Account, account
-from fastcascade.entry.instance import Door, Instance
+from fastcascade.backends.clients import account
+from fastcascade.entry.instance import Instance
 from fastcascade.entry.pool import Pool
 from fastcascade.fallbacks.breaker import Breaker
-from fastcascade.fallbacks.circuit import Circuit
-from fastcascade.messages import Reply, Request
-from fastcascade.shared.shared import Shared
-from fastcascade.shared.together import Together, pools_of
+from fastcascade.shared.together import pools_of
 from real import until
 from redis_server import RedisServer, redis_server
 from redis_sites import redis_cluster
+from together_pieces import BREAKER, KEY, Asked, Gateway, forward, gateways
 
-KEY = "sk-nobody-may-read-this-0123456789"
-BREAKER = Breaker(calls=2, failure_rate=1.0, cooling=30.0, probes=1)
 PATIENCE = 15.0
 
 
@@ -35,75 +29,6 @@ def server() -> Iterator[RedisServer]:
     """One of its own for each test."""
     with redis_server("--save", "", "--appendonly", "no") as running:
         yield running
-
-
-class Asked:
-    """A backend as another process would have it: the same account, under that process's own secret."""
-
-    name = "asked"
-    gives: frozenset[str] = frozenset()
-    remote = True
-
-    def __init__(self, key: str) -> None:
-        self.account = Account(secrets.token_bytes(16))
-        self.account.lasting = account("test", "https://example.org", "m", key).lasting
-
-    async def complete(self, _request: Request, /) -> Reply:
-        return Reply("good", "m")
-
-
-class Gateway:
-    """One process's worth of it, whose clock can be put forward."""
-
-    def __init__(self, url: str, *, key: str = KEY, breaker: Breaker = BREAKER, most: float = 3600.0) -> None:
-        self.ahead = 0.0
-        self.pool = Pool(Instance(Asked(key)), breaker=breaker)
-        self.shared = Shared(url)
-        self.together = Together(self.shared, [self.pool], most=most, clock=self.clock)
-
-    def clock(self) -> float:
-        return time.monotonic() + self.ahead
-
-    @property
-    def door(self) -> Door:
-        return self.pool.instances[0].door
-
-    @property
-    def circuit(self) -> Circuit:
-        circuit = self.pool.instances[0].circuit
-        assert circuit is not None
-        return circuit
-
-    @property
-    def left(self) -> float:
-        """Seconds for which its door is closed."""
-        return self.door.until - self.clock()
-
-    def call(self, kind: Any = None) -> bool:
-        """One call, if it may be made."""
-        now = self.clock()
-        if self.circuit.admit(now) > 0.0:
-            return False
-        self.circuit.record(now, 0.0, kind)
-        return True
-
-    def fail(self) -> None:
-        """Two calls that fail."""
-        self.call("server")
-        self.call("server")
-
-
-@asynccontextmanager
-async def gateways(*made: Gateway) -> AsyncIterator[tuple[Gateway, ...]]:
-    """Begun, and ended with the block."""
-    try:
-        for each in made:
-            await each.together.start()
-        yield made
-    finally:
-        for each in made:
-            await each.together.aclose()
-            await each.shared.aclose()
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -157,7 +82,7 @@ def test_a_breaker_opens_at_all_and_one_probes(server: RedisServer) -> None:
             await until(lambda: {each.circuit.state for each in all_of} == {"open"}, "the opening")
             for each in all_of:
                 assert not each.call()
-                each.ahead = 31.0
+            await forward(*all_of)
             await until(lambda: any(each.circuit.admit(each.clock()) == 0.0 for each in all_of), "a probe")
             (prober,) = [each for each in all_of if each.circuit.state == "half-open"]
             others = [each for each in all_of if each is not prober]
@@ -176,7 +101,7 @@ def test_a_probe_that_fails_opens_it_at_all_again(server: RedisServer) -> None:
         async with gateways(Gateway(server.url), Gateway(server.url)) as (one, two):
             two.fail()
             await until(lambda: one.circuit.state == "open", "the opening")
-            one.ahead = two.ahead = 31.0
+            await forward(one, two)
             await until(lambda: one.call("server"), "the probe")
             await until(lambda: two.circuit.admit(two.clock()) > 25.0, "the word")
 
@@ -192,7 +117,7 @@ def test_who_ends_with_the_lease_gives_it_back(server: RedisServer) -> None:
             async with gateways(one):
                 one.fail()
                 await until(lambda: two.circuit.state == "open", "the opening")
-                one.ahead = two.ahead = 31.0
+                await forward(one, two)
                 await until(lambda: one.circuit.admit(one.clock()) == 0.0, "the probe")
                 assert not two.call()
             two.ahead += 2.0
@@ -350,7 +275,7 @@ def test_a_cluster_does_as_well() -> None:
             one.door.close_until(one.clock() + 20.0)
             one.fail()
             await until(lambda: two.left > 0 and two.circuit.state == "open", "the words")
-            one.ahead = two.ahead = 31.0
+            await forward(one, two)
             await until(two.call, "the probe")
             await until(lambda: one.circuit.state == "closed", "the closing")
             async with gateways(Gateway(url)) as (three,):

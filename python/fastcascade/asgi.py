@@ -37,7 +37,7 @@ from fastcascade.dropin_asgi import (
     watching,
 )
 from fastcascade.dropin_fallback import given, log, once, told
-from fastcascade.dropin_heard import Outer
+from fastcascade.dropin_heard import begun
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_refresh import Flights, Refreshes
 from fastcascade.dropin_sending import Sending
@@ -94,12 +94,12 @@ class CascadeMiddleware:
 
     async def _seen(self, call: AsgiCall, receive: Receive, send: Send) -> None:
         """A request of which there is something to see on its way out."""
-        parts = self._parts
+        parts, within = self._parts, "fastcascade" in call.scope
         call.scope["fastcascade"] = call
         sending = Sending(call, send, parts.cache, parts.failing)
         access = parts.log if parts.log is not None and parts.log.wanted() else None
         started = time.perf_counter() if access is not None else 0.0
-        outer = Outer() if HUB.listeners else None
+        outer = begun(within=within)
         if access is not None or outer is not None:
             receive = watching(call, receive, lambda: sending.over)
         try:

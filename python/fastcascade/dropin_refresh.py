@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fastcascade.dropin_fallback import log
+from fastcascade.dropin_heard import apart
 
 __all__ = ["Flights", "Refreshes"]
 
@@ -23,6 +24,7 @@ class Refreshes:
         """Fetch in the background, and let go of the lead however that ends."""
 
         async def fetched() -> None:
+            apart()  # the request that found it stale has been answered from the cache
             try:
                 await fetch()
             except Exception:  # noqa: BLE001 - an app may raise anything, and nobody waits for this

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastcascade import drive, spans
 from fastcascade.answer_stream import AnswerStream
-from fastcascade.dropin_heard import tell
+from fastcascade.dropin_heard import Outer, current, tell_within
 from fastcascade.errors import AnswerError, IncompleteAnswer, NoAnswer
 from fastcascade.telemetry.events import Decision, Layer, layer_of
 from fastcascade.watched import Watched
@@ -32,9 +32,9 @@ async def _run(cascade: "Cascade", request: "Request") -> "Answer":
     try:
         answer = await drive.run(watched.flows, request)
     except BaseException as error:
-        _failed(watched, request, began, error)
+        _failed(current(), watched, request, began, error)
         raise
-    _tell(watched, request, began, answer, "")
+    _tell(current(), watched, request, began, answer, "")
     return answer
 
 
@@ -51,32 +51,33 @@ def _run_sync(cascade: "Cascade", request: "Request") -> "Answer":
     try:
         answer = drive.run_sync(watched.flows, request)
     except BaseException as error:
-        _failed(watched, request, began, error)
+        _failed(current(), watched, request, began, error)
         raise
-    _tell(watched, request, began, answer, "")
+    _tell(current(), watched, request, began, answer, "")
     return answer
 
 
 def stream(cascade: "Cascade", request: "Request") -> AnswerStream:
     """As `AnswerStream`."""
     watched, began = Watched(cascade), time.monotonic()
-    trail = None if spans.tracer is None else spans.tracer.begun()
+    trail, outer = None if spans.tracer is None else spans.tracer.begun(), current()
 
     def ended(answer: "Answer | None", error: BaseException | None) -> None:
         with spans.within(trail):
             if error is not None and answer is None:
-                _failed(watched, request, began, error)
+                _failed(outer, watched, request, began, error)
             else:
-                _tell(watched, request, began, answer, "incomplete" if answer is not None and answer.incomplete else "")
+                why = "incomplete" if answer is not None and answer.incomplete else ""
+                _tell(outer, watched, request, began, answer, why)
 
     return AnswerStream(watched.flows, request, ended, trail)
 
 
-def _failed(watched: Watched, request: "Request", began: float, error: BaseException) -> None:
+def _failed(outer: Outer | None, watched: Watched, request: "Request", began: float, error: BaseException) -> None:
     answer = (
         error.answer if isinstance(error, AnswerError) else watched.given_up((), time.monotonic(), "it was given up")
     )
-    _tell(watched, request, began, answer, _why(error))
+    _tell(outer, watched, request, began, answer, _why(error))
 
 
 def _why(error: BaseException) -> str:
@@ -88,13 +89,16 @@ def _why(error: BaseException) -> str:
     return "no answer" if isinstance(error, NoAnswer) else f"error: {type(error).__name__}"
 
 
-def _tell(watched: Watched, request: "Request", began: float, answer: "Answer | None", failure: str) -> None:
+def _tell(
+    outer: Outer | None, watched: Watched, request: "Request", began: float, answer: "Answer | None", failure: str
+) -> None:
     cascade = watched.cascade
     layer: Layer = "dispatch"
     by = ""
     if answer is not None:
         layer, by = layer_of(answer)
-    tell(
+    tell_within(
+        outer,
         Decision(
             layer,
             by,
@@ -105,5 +109,5 @@ def _tell(watched: Watched, request: "Request", began: float, answer: "Answer | 
             answer=answer,
             failure=failure,
             ladder=cascade,
-        )
+        ),
     )

@@ -6,6 +6,7 @@ that calls made at once do not spend the same money twice.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from fastcascade.answers import Spent
@@ -139,6 +140,8 @@ class Ledger:
             try:
                 cost = tier.cost(reply, self.sheet) if own else cost_of(call.backend, reply, self.sheet)
             except Exception:  # noqa: BLE001 - a backend's own sums must not lose a reply that is paid for
+                cost = None
+            if cost is not None and not 0.0 <= cost < inf:  # NaN too: no budget would ever be spent again
                 cost = None
         elif paid:
             cost = self._estimate(tier, call, output=written // CHARACTERS_PER_TOKEN)

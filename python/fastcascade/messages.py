@@ -5,7 +5,7 @@ Request -> Reply (a backend's word, not yet judged) -> Answer (judged, and what 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from fastcascade.blocks import (
     Block,
@@ -27,6 +27,7 @@ from fastcascade.errors import RequestError
 from fastcascade.quick import quick
 
 __all__ = [
+    "MOST_TOKENS",
     "Block",
     "Budget",
     "Content",
@@ -48,6 +49,8 @@ __all__ = [
 
 Stop: TypeAlias = Literal["end", "length", "stop_sequence", "tool", "refusal", "pause", "other"]
 """Why a reply ended: of itself, out of tokens, at a stop text, to have tools run, refused, to be continued."""
+MOST_TOKENS: Final = 2**40
+"""No call reads or writes as many: what says so is wrong, and would spoil every sum it is added to."""
 
 
 @dataclass(frozen=True, slots=True)

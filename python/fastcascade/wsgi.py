@@ -20,7 +20,7 @@ from fastcascade.caching.http import HttpCache
 from fastcascade.caching.http_records import Found
 from fastcascade.dropin_answering import Answering, Body
 from fastcascade.dropin_fallback import given, log, once, told
-from fastcascade.dropin_heard import Outer
+from fastcascade.dropin_heard import Outer, begun
 from fastcascade.dropin_parts import SAFE, Parts, Settings
 from fastcascade.dropin_wsgi import Environ, StartResponse, WsgiCall, conditional
 from fastcascade.errors import ConfigError
@@ -54,13 +54,13 @@ class WsgiMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One request."""
-        call = WsgiCall(environ, self._parts.proxies)
+        call, within = WsgiCall(environ, self._parts.proxies), "fastcascade.call" in environ
         environ["fastcascade.call"] = call
         if not self._bare or HUB.listeners:
             if spans.tracer is None:
-                return self._seen(call, start_response)
+                return self._seen(call, start_response, within=within)
             with spans.tracer.begun(spans.told(call.header), served=True).within():
-                return self._seen(call, start_response)
+                return self._seen(call, start_response, within=within)
         ending = self._front.gate(call)
         if ending is None:
             ending = self._charged(call)
@@ -68,12 +68,12 @@ class WsgiMiddleware:
             return Answering(call, start_response).end(ending)
         return self.app(environ, start_response)
 
-    def _seen(self, call: WsgiCall, start_response: StartResponse) -> Iterable[bytes]:
+    def _seen(self, call: WsgiCall, start_response: StartResponse, *, within: bool) -> Iterable[bytes]:
         """A request of which there is something to see on its way out."""
         parts = self._parts
         answering = Answering(call, start_response, parts.cache, parts.failing)
         started = time.perf_counter()
-        outer = Outer() if HUB.listeners else None
+        outer = begun(within=within)
         if outer is not None:
             call.on_end(partial(_over, outer, spans.current()))
         bodies: list[Iterable[bytes]] = []

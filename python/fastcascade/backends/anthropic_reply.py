@@ -13,7 +13,7 @@ from fastcascade.backends.anthropic_wire import NAME
 from fastcascade.backends.failures import failure_kind, scrub
 from fastcascade.blocks import Block, Extra, Opaque, Text, Thinking, ToolCall, nothing
 from fastcascade.errors import BackendError
-from fastcascade.messages import Delta, Reply, Stop, Usage
+from fastcascade.messages import MOST_TOKENS, Delta, Reply, Stop, Usage
 
 __all__ = ["Assembly", "named", "raise_error", "read"]
 
@@ -288,7 +288,7 @@ def _count(usage: Mapping[str, Any], name: str) -> int:
     count = usage.get(name)
     if count is None:
         return 0
-    if type(count) is not int or count < 0:
+    if type(count) is not int or not 0 <= count < MOST_TOKENS:
         _malformed(f"{name} is not a count")
     return count
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fastcascade.messages import Token, Usage
+from fastcascade.messages import MOST_TOKENS, Token, Usage
 
 __all__ = ["Events", "grown", "text_in", "tokens_of", "usage_of"]
 
@@ -78,7 +78,7 @@ def _top(given: Any) -> tuple[tuple[str, float], ...]:
 
 
 def usage_of(given: Any) -> Usage | None:
-    """What was read and written; every count of it is optional but the first two."""
+    """What was read and written; every count of it is optional but the first two. None of what cannot be meant."""
     if not given or given.get("prompt_tokens") is None:
         return None
     asked, written = int(given["prompt_tokens"]), int(given.get("completion_tokens") or 0)
@@ -88,7 +88,8 @@ def usage_of(given: Any) -> Usage | None:
         written += reasoning  # some count it beside what is written, not within
     cached = read_of.get("cached_tokens") or given.get("prompt_cache_hit_tokens") or 0
     stored = read_of.get("cache_write_tokens") or given.get("cache_creation_input_tokens") or 0
-    return Usage(asked, written, int(cached), int(stored), reasoning)
+    counts = (asked, written, int(cached), int(stored), reasoning)
+    return Usage(*counts) if min(counts) >= 0 and max(counts) < MOST_TOKENS else None
 
 
 def grown(old: Any, new: Any) -> Any:

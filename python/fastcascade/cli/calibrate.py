@@ -183,7 +183,7 @@ def _signal(outcomes: "Outcomes", named: list[str] | None) -> str:
             raise ConfigError(f"{wanted} is no score from 0 to 1 where more is surer, as a gate's is")
         return wanted
     if not fit:
-        raise ConfigError(f"{outcomes.name} has no signal from 0 to 1 where more is surer: name a column signal_...")
+        raise ConfigError(f"{outcomes.name} has no signal from 0 to 1 where more is surer: {_instead(outcomes)}")
 
     def tells(name: str) -> float:
         known = ~_missing(fit[name])
@@ -191,6 +191,14 @@ def _signal(outcomes: "Outcomes", named: list[str] | None) -> str:
         return area(fit[name][known], weight * right, weight * (1 - right)).value
 
     return max(fit, key=tells)
+
+
+def _instead(outcomes: "Outcomes") -> str:
+    """What to do where the small tier has no score: in a recording another tier may have one."""
+    if not outcomes.tiers:
+        return "name a column signal_..."
+    others = ", ".join(f"--cheap {name}" for name in outcomes.besides)
+    return f"the tier {outcomes.tiers[0]!r} has no gate that scores it" + (f"; try {others}" if others else "")
 
 
 def _is_share(column: "Floats") -> bool:

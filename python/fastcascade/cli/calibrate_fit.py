@@ -15,6 +15,7 @@ __all__ = ["accepted", "combination", "promised", "settable", "told"]
 
 FEW: Final = 1_000
 DIGITS: Final = range(4, 17)
+NO_NUMBER: Final = "no number would do if things are as they look; take a gate that tells more, or a smaller --keep"
 
 
 def combination(args: argparse.Namespace, whole: "Outcomes") -> tuple[dict[str, Any], dict[str, Any], list[list[str]]]:
@@ -158,5 +159,5 @@ def told(found: Mapping[str, Any]) -> list[list[str]]:
             ["keeps", f"{kept}; {100 * found['keep']:g} % is promised with {sure} confidence"],
         ]
     more = found["more_cases"]
-    wanted = "no number of cases would do if things are as they look" if more is None else f"about {more} more"
+    wanted = NO_NUMBER if more is None else f"about {more} more"
     return [*rows, ["accept from", f"not yet: ask the large tier; cases needed: {wanted}"]]

@@ -35,6 +35,7 @@ class Figures:
         file: the store.
         since: its beginning, in seconds since 1970.
         until: its end.
+        kept_since: since when single decisions are kept; before that there are sums by the hour.
         by: what `groups` are by.
         n: all requests.
         reached: how many reached a cascade.
@@ -50,6 +51,7 @@ class Figures:
     file: str
     since: float
     until: float
+    kept_since: float
     by: "By"
     n: int
     reached: int
@@ -72,6 +74,7 @@ def figures(source: Source, since: float, until: float, by: "By", cascade: str) 
         str(decisions.path),
         since,
         until,
+        decisions.kept_since(),
         by,
         sum(each.n for each in ways),
         sum(each.reached for each in ways),

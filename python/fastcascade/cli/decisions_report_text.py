@@ -64,7 +64,11 @@ def _head(found: "Figures") -> list[str]:
     begin, end = (time.strftime("%Y-%m-%d %H:%M", time.gmtime(each)) for each in (found.since, found.until))
     many = "1 request" if found.n == 1 else f"{found.n:,} requests"
     said = f"{many}, of which {found.reached:,} reached a cascade" if found.n else "no requests"
-    return [f"{found.file}: {begin} to {end} UTC", said]
+    made = [f"{found.file}: {begin} to {end} UTC", said]
+    if found.since < found.kept_since:
+        kept = time.strftime("%Y-%m-%d %H:%M", time.gmtime(found.kept_since))
+        made.append(f"since {kept} UTC every decision is kept; before that there are sums by the hour, and no labels")
+    return made
 
 
 def _titled(title: str, body: Sequence[str]) -> list[str]:
@@ -84,11 +88,13 @@ def _ways(ways: "Sequence[Sum]", n: int) -> list[str]:
 
 
 def _tiers(tiers: "Sequence[Rung]") -> list[str]:
-    head = ["tier", "tried", "accepted", "not good enough (95 %)", "failed", "USD", "unknown", "p50", "p95", "p99"]
+    head = ["tier", "tried", "accepted", "not good enough (95 %)", "no answer", "failed"]
+    head += ["USD", "unknown", "p50", "p95", "p99"]
     rows = [
         [
             _named(each.tier), f"{each.tried:,}", f"{each.accepted:,}", _share(each.escalated, each.tried),
-            f"{each.failed:,}", usd(each.cost_usd), f"{each.unknown:,}", *map(pause, (each.p50, each.p95, each.p99)),
+            f"{each.nothing:,}", f"{each.failed:,}", usd(each.cost_usd), f"{each.unknown:,}",
+            *map(pause, (each.p50, each.p95, each.p99)),
         ]
         for each in tiers
     ]  # fmt: skip

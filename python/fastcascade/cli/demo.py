@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--console", action="store_true", help="open it also where this is no terminal")
     shown.add_argument("--text", action="store_true", help="do without it")
     shown.add_argument("--port", type=int, default=0, metavar="N", help="where (default: any port that is free)")
-    shown.add_argument("--folder", type=Path, metavar="DIR", help="keep its files there (default: nowhere)")
+    shown.add_argument("--folder", type=Path, metavar="DIR", help="keep its files there (default: none are kept)")
     shown.add_argument("--for", dest="lasting", type=seconds, metavar="N",
                        help=f"seconds it stays (default: until Ctrl-C; {BRIEF:g} without a terminal)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")

@@ -113,7 +113,10 @@ def _told(address: str, link: str, password: str, folder: Path, seconds: float |
         f"    {link}",
         "",
         f"The link logs in once, for {LINK / 60:.0f} minutes; after that {address}/console/ takes the name",
-        f"{PERSON!r} and the password {password}. The API is {address}/v1, the files lie in {folder}; {bound}.",
+        f"{PERSON!r} and the password {password}.",
+        f"The API is {address}/v1; {bound}.",
+        f"The files lie in {folder}",
+        "In a second terminal, in that folder: fastcascade top, fastcascade report --since 1h, fastcascade review",
         sep="\n",
         flush=True,
     )

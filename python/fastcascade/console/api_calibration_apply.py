@@ -48,8 +48,8 @@ def applied(
     words = ["fastcascade", "calibrate", spelled(file, sight.folder), "--signal", told["signal"]]
     words += ["--keep", f"{wanted['keep']:g}", "--confidence", f"{wanted['confidence']:g}"]
     for name in ("cheap", "dear"):
-        if wanted.get(name):
-            words += [f"--{name}", str(wanted[name])]
+        if chosen := wanted.get(name) or found.get(name):  # the small one may have been chosen for want of a score
+            words += [f"--{name}", str(chosen)]
     holds = told["verdict"] == "holds"
     gate = _gate_text(sight.file, tier)
     return {

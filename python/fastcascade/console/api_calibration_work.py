@@ -56,11 +56,10 @@ def execute(wanted: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         tell: hears of each step.
     """
     from fastcascade.evals.report_sums import Sums  # noqa: PLC0415 - loads numpy, as what follows
-    from fastcascade.evals.sources import outcomes_of  # noqa: PLC0415
 
     tell("reading the recording")
-    cheap, dear = wanted.get("cheap") or 0, wanted.get("dear") or -1
-    whole = outcomes_of(wanted["file"], cheap, dear).counted()
+    whole, cheap = _whole(wanted)
+    wanted = {**wanted, "cheap": cheap}
     tell("fitting a curve and testing thresholds")
     found = _command("calibrate", _words(wanted))
     outcomes, score = _known(whole, found["signal"])
@@ -71,6 +70,7 @@ def execute(wanted: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         "n": len(outcomes),
         "level": LEVEL,
         "tiers": tiers,
+        "cheap": cheap,
         "besides": list(whole.besides),
         "signals": _signals(whole),
         "calibrate": found,
@@ -83,8 +83,29 @@ def execute(wanted: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     }
     if whole.besides:
         tell("testing thresholds of all tiers at once")
-        made["ladder"] = _command("thresholds", [*_kept(wanted), "--", wanted["file"]])
+        try:
+            made["ladder"] = _command("thresholds", [*_kept(wanted), "--", wanted["file"]])
+        except ConfigError as error:  # such as of a tier of rules, which have no score; the two stand all the same
+            made["ladder_why"] = str(error)
     return {name: _plain(each) for name, each in made.items()}
+
+
+def _whole(wanted: Mapping[str, Any]) -> tuple["Outcomes", str]:
+    """The cases, and the small tier to be named; empty for the first.
+
+    Where the first has no score to go by, such as rules have none, and none is named, it is the next one that has.
+    """
+    from fastcascade.evals.sources import outcomes_of  # noqa: PLC0415 - loads numpy
+
+    named, dear = wanted.get("cheap") or "", wanted.get("dear") or -1
+    whole = outcomes_of(wanted["file"], named or 0, dear).counted()
+    if named or _signals(whole):
+        return whole, named
+    for name in whole.besides:
+        other = outcomes_of(wanted["file"], name, dear).counted()
+        if _signals(other):
+            return other, name
+    return whole, ""
 
 
 def _words(wanted: Mapping[str, Any]) -> list[str]:

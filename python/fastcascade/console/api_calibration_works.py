@@ -122,6 +122,8 @@ class Works:
             work.error = f"it took more than {LONGEST / 60:.0f} minutes, and was ended; use the command instead"
         except (OSError, ValueError) as error:
             work.error = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a gate of the user's own; the page is not to wait forever
+            work.error = f"it failed: {type(error).__name__}"
 
     async def _now(
         self, file: Path, version: int, tiers: Sequence[str], meant: Meant, tell: Callable[[str], object]

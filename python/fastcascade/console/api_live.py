@@ -10,6 +10,7 @@ read each time. `took` and `asof` say how old figures are.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastcascade.console.api_live_alerts import MINUTES, alerts
@@ -85,7 +86,7 @@ async def live(asked: Asked) -> Said:
         raise Refusal(404, f"there is no cascade {cascade!r}")
     lately: Lately = sight.kept.get(KEY) or sight.kept.setdefault(KEY, Lately(sight.clock))
     here = pools(sight.cascades)
-    others = elsewhere(sight.board())
+    others = (await lately.get("board", partial(_elsewhere, sight)))["others"]
     value: dict[str, Any] = {
         "now": sight.now(),
         "kept": sight.decisions is not None,
@@ -105,6 +106,11 @@ async def live(asked: Asked) -> Said:
     value["figures"] = await _figures(lately, sight, store, window, cascade)
     value["last"] = await _last(store, asked.query.get("after", ""), cascade)
     return Said(value=value)
+
+
+async def _elsewhere(sight: Sight) -> dict[str, Any]:
+    """What the board says, in a thread: with many workers and labels its text is of megabytes."""
+    return {"others": await asyncio.to_thread(lambda: elsewhere(sight.board()))}
 
 
 async def _figures(lately: Lately, sight: Sight, store: "Decisions", window: int, cascade: str) -> dict[str, Any]:

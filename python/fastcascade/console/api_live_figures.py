@@ -50,14 +50,14 @@ def figures(decisions: "Decisions", now: float, window: int, cascade: str, promi
 
 
 def saved(decisions: "Decisions", now: float, window: int, cascade: str) -> dict[str, Any]:
-    """What was saved, with its interval, which takes a tenth of a second whatever the number of decisions."""
+    """What was saved, with its interval."""
     return {"saved": asdict(decisions.savings(now - window, cascade=cascade))}
 
 
 def saved_by_slice(
     decisions: "Decisions", now: float, window: int, cascade: str, slices: "Sequence[str]"
 ) -> dict[str, Any]:
-    """The same of the largest slices: a tenth of a second each."""
+    """The same of the largest slices."""
     found = {name: decisions.savings(now - window, cascade=cascade, slice=name) for name in slices[:DRAWN] if name}
     return {"slices": {name: asdict(each) for name, each in found.items()}}
 

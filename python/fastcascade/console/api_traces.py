@@ -51,7 +51,7 @@ async def search(asked: Asked) -> Said:
         return Said(value={**said, "kept": False, "rows": [], "next": None})
     limit = int(number(query, "limit", 1, MOST) or USUAL)
     wanted, sieve = _wanted(query), Sieve.of(query)
-    found = await read(sight.decisions, lambda store: looked_for(store, wanted, sieve, limit))
+    found = await read(sight.decisions, lambda store: looked_for(store, wanted, sieve, limit, sight.clock))
     rows = [row_of(each) for each in found.rows]
     said |= {"kept": True, "rows": rows, "next": found.following, "looked_at": found.looked_at}
     return Said(value=said)
@@ -61,7 +61,12 @@ async def one(asked: Asked) -> Said:
     """One decision, whole."""
     whole = await _found(asked.sight, asked.rest)
     cascade = _cascade(asked.sight, whole.row)
-    value: dict[str, Any] = {
+    # A trace may hold a body of 32 MB: it is read where no request waits for it.
+    return Said(value=await asyncio.to_thread(_shown, whole, cascade))
+
+
+def _shown(whole: "Whole", cascade: "Cascade | None") -> dict[str, Any]:
+    return {
         "row": row_of(whole.row),
         "attempts": timed(whole),
         "grades": [asdict(each) for each in whole.grades],
@@ -69,7 +74,6 @@ async def one(asked: Asked) -> Said:
         "texts": None if whole.trace is None else texts(whole.trace),
         "by": "" if cascade is None else "replay" if whole.trace is not None else "scores",
     }
-    return Said(value=value)
 
 
 async def again(asked: Asked) -> Said:
@@ -82,7 +86,7 @@ async def again(asked: Asked) -> Said:
         raise Refusal(409, f"the cascade {whole.row.cascade!r} is not served here any more: nothing to replay it with")
     try:
         if whole.trace is None:
-            return Said(value=by_scores(cascade, whole, accept))
+            return Said(value=await asyncio.to_thread(by_scores, cascade, whole, accept))
         return Said(value=await asyncio.to_thread(replayed, cascade, whole, accept))
     except ConfigError as error:
         raise Refusal(400, str(error)) from None

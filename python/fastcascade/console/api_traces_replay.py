@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["by_scores", "replayed"]
 
 LONGEST: Final = 20_000
+AROUND: Final = "chain/"
+HEDGED: Final = "/hedged"
 
 
 def replayed(cascade: "Cascade", whole: "Whole", accept: Mapping[str, float]) -> dict[str, Any]:
@@ -54,9 +56,15 @@ def replayed(cascade: "Cascade", whole: "Whole", accept: Mapping[str, float]) ->
 
 
 def _lacking(replayer: Replayer, recording: Recording, answer: "Answer") -> str:
-    """The label of the first thing that was asked for and is not in the trace; empty where all of it is."""
+    """The label of the first thing that was asked for and is not in the trace; empty where all of it is.
+
+    What comes before and after the ladder (an answer that was kept, a wait, a person) and when a hedge starts are in a
+    trace only where there was something: that they are not is what was seen, and no lack.
+    """
     given_up = {call.label for call in answer.calls if call.failure is not None and call.failure.kind == "missing"}
     for label in replayer.asked:
+        if label.startswith(AROUND) or label.endswith(HEDGED):
+            continue
         if label not in recording.outcomes or label in given_up:
             return label
     return min(given_up, default="")

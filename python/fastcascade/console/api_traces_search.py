@@ -4,7 +4,8 @@ The store finds names, times and marks. Costs, times taken and texts are looked 
 of rows to a call: what was looked at is told, and the next page goes on from there.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,6 +23,8 @@ ROWS: Final = 20_000
 """Rows that are looked at in one call where costs and times are asked for."""
 TEXTS: Final = 1_000
 """And where texts are, which must be unpacked."""
+SECONDS: Final = 3.0
+"""How long one call may look: texts that are long take long to unpack, and requests wait for the interpreter."""
 LONGEST: Final = 200
 
 
@@ -70,7 +73,13 @@ class Found:
     looked_at: int
 
 
-def looked_for(store: "Decisions", wanted: Mapping[str, Any], sieve: Sieve, limit: int) -> Found:
+def looked_for(
+    store: "Decisions",
+    wanted: Mapping[str, Any],
+    sieve: Sieve,
+    limit: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Found:
     """The newest that are wanted; it reads the store."""
     if sieve.open:
         rows = store.page(**wanted, limit=limit + 1)
@@ -78,6 +87,7 @@ def looked_for(store: "Decisions", wanted: Mapping[str, Any], sieve: Sieve, limi
         return Found(rows[:limit], following, min(len(rows), limit))
     found: list[Row] = []
     asked, looked_at, most = dict(wanted), 0, TEXTS if sieve.text else ROWS
+    ends = clock() + SECONDS
     while True:
         chunk = store.page(**asked, limit=min(CHUNK, most - looked_at))
         for row in chunk:
@@ -87,6 +97,8 @@ def looked_for(store: "Decisions", wanted: Mapping[str, Any], sieve: Sieve, limi
                 found.append(row)
                 if len(found) == limit:
                     return Found(found, row.number, looked_at)
+            if sieve.text and clock() >= ends:
+                return Found(found, row.number, looked_at)
         if looked_at >= most:
             return Found(found, asked["before"], looked_at)
         if len(chunk) < CHUNK:

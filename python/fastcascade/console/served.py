@@ -53,5 +53,11 @@ def console_of(
         kept = folder / settings.decisions.file
         decisions, where = Decisions(kept), kept.parent / SESSIONS
     sessions = Sessions(where, people, hours=wanted.hours)
-    sight = Sight(cascades, settings, folder, file, decisions, board)
+    sight = Sight(_named(cascades), settings, folder, file, decisions, board)
     return Console(sight, people, sessions, secure=settings.tls is not None)
+
+
+def _named(cascades: "Mapping[str, Cascade]") -> "Mapping[str, Cascade]":
+    """By the name that decisions bear, which a file may give a cascade beside the one under which it is asked for."""
+    found = {each.name or name: each for name, each in cascades.items()}
+    return found if len(found) == len(cascades) else cascades

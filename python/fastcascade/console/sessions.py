@@ -118,20 +118,24 @@ class Sessions:
     def find(self, token: str) -> Person | None:
         """Whose session that is; None where it is none, or over."""
         digest, now = _digest(token), self._now()
-        with self._changing() as db:
+        with self._reading() as db:  # strangers, who make tokens up, do not keep others from writing
             row = db.execute("SELECT name, person, began, seen FROM sessions WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                self._remembered.pop(digest, None)
-                return None
-            session = _Session(*row)
-            person = self._person(session, now)
-            if person is None:
+        if row is None:
+            self._remembered.pop(digest, None)
+            return None
+        session = _Session(*row)
+        person = self._person(session, now)
+        if person is None:
+            with self._changing() as db:
                 db.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
-                self._remembered.pop(digest, None)
+            self._remembered.pop(digest, None)
+            return None
+        if now - session.seen >= self._touched:
+            with self._changing() as db:
+                kept = db.execute("UPDATE sessions SET seen = ? WHERE digest = ?", (now, digest)).rowcount
+            if not kept:  # it was ended meanwhile
                 return None
-            if now - session.seen >= self._touched:
-                session.seen = now
-                db.execute("UPDATE sessions SET seen = ? WHERE digest = ?", (now, digest))
+            session.seen = now
         self._remember(digest, session, now)
         return person
 
@@ -212,16 +216,21 @@ class Sessions:
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Alone with the file; what was done is kept whole or not at all."""
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                roll_back(db)
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The file, for one thread at a time."""
         with self._lock:
             try:
-                db = self._opened()
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield db
-                    db.execute("COMMIT")
-                except BaseException:
-                    roll_back(db)
-                    raise
+                yield self._opened()
             except sqlite3.Error as error:
                 self._closed()
                 raise refusal(error, self.path, BUSY) from None

@@ -11,7 +11,7 @@ from fastcascade.backends.direct_json import decoded
 from fastcascade.backends.direct_sse import Events, TooLong
 from fastcascade.backends.openai_events import usage_of
 from fastcascade.errors import BackendError, WireError
-from fastcascade.messages import Usage
+from fastcascade.messages import MOST_TOKENS, Usage
 from fastcascade.wire.endpoint_paths import Words
 
 __all__ = ["Peeked", "Reading", "once", "peek", "responses_usage"]
@@ -118,7 +118,7 @@ class Reading:
             if self._words == "anthropic":
                 return read({"content": [], "model": "", "stop_reason": "", "usage": given}).usage
             return usage_of(given) if self._words == "chat" else responses_usage(given)
-        except (BackendError, TypeError, ValueError, AttributeError):
+        except (BackendError, TypeError, ValueError, AttributeError, OverflowError):
             return None
 
     def _take(self, said: bytes) -> None:
@@ -138,13 +138,14 @@ class Reading:
                     self._usage.update({name: value for name, value in usage.items() if value is not None})
 
 
-def responses_usage(given: dict[str, Any]) -> Usage:
-    """What a response says that it used."""
+def responses_usage(given: dict[str, Any]) -> Usage | None:
+    """What a response says that it used; None of what cannot be meant."""
     asked, written = given.get("input_tokens_details") or {}, given.get("output_tokens_details") or {}
-    return Usage(
+    counts = (
         int(given.get("input_tokens") or 0),
         int(given.get("output_tokens") or 0),
         int(asked.get("cached_tokens") or 0),
         0,
         int(written.get("reasoning_tokens") or 0),
     )
+    return Usage(*counts) if min(counts) >= 0 and max(counts) < MOST_TOKENS else None

@@ -6,6 +6,8 @@ differ in how much they write, so a saving that matters is measured with `fastca
 
 from typing import TYPE_CHECKING
 
+from fastcascade.messages import MOST_TOKENS
+
 if TYPE_CHECKING:
     from fastcascade.answers import Answer
     from fastcascade.cascade import Cascade
@@ -28,4 +30,6 @@ def baseline_usd(answer: "Answer", cascade: "Cascade") -> float | None:
         return None
     if reply.usage is None or not reply.usage.output:  # rules and functions count no tokens
         return tier.estimate(answer.request, cascade.prices)
+    if not 0 <= min(reply.usage.input, reply.usage.output) <= max(reply.usage.input, reply.usage.output) < MOST_TOKENS:
+        return None  # a backend of somebody's own may say anything
     return price.cost(reply.usage)

@@ -4,7 +4,6 @@ end = subscribe(Writer("decisions.db"))                # in each process that an
 Decisions("decisions.db").page(escalated=True)         # in any
 """
 
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from fastcascade.errors import ConfigError
 from fastcascade.telemetry import decisions_sums
 from fastcascade.telemetry.decisions_read import SHOWN, reading, row_of, whole_of
 from fastcascade.telemetry.decisions_rows import By, Grade, GradedBy, Row, Rung, Saved, Sum, Whole
+from fastcascade.telemetry.decisions_window import folded, window
 from fastcascade.telemetry.decisions_write import Writer
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ class Decisions:
             found = None if db is None else db.execute("SELECT MAX(number) FROM decisions").fetchone()[0]
         return found or 0
 
+    def kept_since(self) -> float:
+        """Since when every single decision is there; before that there are sums by the hour. 0 where none has left."""
+        with reading(self.path) as db:
+            return 0.0 if db is None else folded(db).rows
+
     def sums(
         self,
         since: float,
@@ -123,12 +128,13 @@ class Decisions:
         """Decisions added up, the most first; hours in their order.
 
         By layer, way and hour what never reached a cascade counts too, by whole minutes, unless a cascade or a slice
-        is asked for.
+        is asked for. Where rows have left the ends are moved outward to whole hours: see `kept_since`.
         """
-        where, values = _where({"at >=": since, "at <": until, "cascade =": cascade or None, "slice =": slice or None})
-        minutes = None if cascade or slice else (since, inf if until is None else until)
         with reading(self.path) as db:
-            return [] if db is None else decisions_sums.sums(db, by, where, values, minutes)
+            if db is None:
+                return []
+            part = window(db, since, until, _names(cascade, slice))
+            return decisions_sums.sums(db, by, part, passed=not cascade and not slice)
 
     def savings(
         self,
@@ -139,10 +145,10 @@ class Decisions:
         slice: str = "",  # noqa: A002 - as above
     ) -> Saved:
         """What was saved against always asking the last tier."""
-        where, values = _where({"at >=": since, "at <": until, "cascade =": cascade or None, "slice =": slice or None})
         with reading(self.path) as db:
-            nothing = Saved(None, None, None, 0, 0, 0.0, 0.0, 0)
-            return nothing if db is None else decisions_sums.savings(db, where, values)
+            if db is None:
+                return Saved(None, None, None, 0, 0, 0.0, 0.0, 0)
+            return decisions_sums.savings(db, window(db, since, until, _names(cascade, slice)))
 
     def funnel(
         self,
@@ -153,9 +159,8 @@ class Decisions:
         slice: str = "",  # noqa: A002 - as above
     ) -> list[Rung]:
         """What became of the tries of each tier, in the order in which they are tried."""
-        where, values = _where({"at >=": since, "at <": until, "cascade =": cascade or None, "slice =": slice or None})
         with reading(self.path) as db:
-            return [] if db is None else decisions_sums.funnel(db, where, values, whole=not cascade and not slice)
+            return [] if db is None else decisions_sums.funnel(db, window(db, since, until, _names(cascade, slice)))
 
     def graded(
         self, since: float, until: float | None = None, *, cascade: str = "", slices: bool = False
@@ -196,6 +201,10 @@ def _where(bounds: dict[str, Any]) -> tuple[str, list[Any]]:
     """What holds of each row that is asked for, and the values to it; what is None is not asked."""
     asked = {name: value for name, value in bounds.items() if value is not None}
     return " AND ".join(["1", *(f"{name} ?" for name in asked)]), [_plain(each) for each in asked.values()]
+
+
+def _names(cascade: str, slice_: str) -> dict[str, str]:
+    return {"cascade": _plain(cascade), "slice": _plain(slice_)}
 
 
 def _status(wanted: str) -> str:

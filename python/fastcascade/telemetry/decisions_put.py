@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastcascade.stores.sqlite_open import code, roll_back
+from fastcascade.telemetry.decisions_fold import behind, fold
 from fastcascade.telemetry.decisions_made import Kept
-from fastcascade.telemetry.decisions_room import made, outdated, over, shrunk
+from fastcascade.telemetry.decisions_room import made, outdated, over, shrunk, thinned
 from fastcascade.telemetry.decisions_schema import COLUMNS, MINUTE, opened
 
 __all__ = ["Put"]
@@ -22,6 +23,8 @@ SOME: Final = 30
 SLICE: Final = 2_000
 SMALL: Final = 100
 """Bytes that a label or a count takes, or less."""
+PIECES: Final = 4
+"""How much is folded at most before others have their turn."""
 PART: Final = 20
 """A transaction, and a trace, take at most this part of the room that there is."""
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -50,6 +53,7 @@ class Put:
         self.path: Final = path
         self.busy: Final = BUSY
         self.grades: list[tuple[Any, ...]] = []  # labels that wait
+        self.behind = False  # whether there is more to fold than was
         self._days = days
         self._most = most
         self._now = now
@@ -83,6 +87,7 @@ class Put:
                 del counts[key]
             self._room(db)
         self._tidy(db)
+        self._fold(db)
 
     def _opened(self) -> sqlite3.Connection:
         """The file, opened anew where another has taken its place: what is written to one that is gone is lost."""
@@ -135,10 +140,34 @@ class Put:
         """Have the oldest leave where room is short; whether any had to."""
         if not over(db, self._most):
             return False
-        while _within(db, lambda: made(db, self._most)):
+        while _within(db, lambda: thinned(db, self._most)):
+            pass
+        while self._made(db):
             pass
         shrunk(db, self._most)
         return True
+
+    def _made(self, db: sqlite3.Connection) -> bool:
+        try:
+            return _within(db, lambda: made(db, self._most))
+        except sqlite3.Error as error:
+            if code(error) != FULL:
+                raise
+        return _within(db, lambda: made(db, self._most, folding=False))  # no room is left to add up in
+
+    def _fold(self, db: sqlite3.Connection) -> None:
+        """Add up what was written, some thousand at a time: also all that a version without sums has left."""
+        for _ in range(PIECES):
+            self.behind = behind(db)
+            if not self.behind:
+                return
+            try:
+                _within(db, lambda: behind(db) and fold(db))  # another process may have been quicker
+            except sqlite3.Error as error:
+                if code(error) != FULL or not self._room(db):
+                    raise
+            else:
+                self._room(db)
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         """Once a minute, have those leave that are too old."""

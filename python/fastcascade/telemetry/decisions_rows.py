@@ -162,7 +162,7 @@ class Saved:
         low: the lower end at 95 %; None where there are too few.
         high: the upper end.
         n: decisions with both costs known: what `share` and the dollars are of.
-        drawn: how many of these the interval was worked out from.
+        drawn: how many of these the interval was worked out from: all of them.
         cost_usd: what they cost.
         baseline_usd: what the last tier alone would have.
         left_out: decisions of which one of the two is not known.
@@ -187,7 +187,8 @@ class Rung:
         tried: how often it was asked.
         accepted: how often its answer was good enough.
         escalated: how often it was not.
-        failed: how often it gave none: failures, silence, a reply that was cut off or cancelled.
+        nothing: how often it had none to give, as rules of which none matched.
+        failed: how often it could not: a failure, or a reply that was cut off or cancelled.
         cost_usd: what is known of the cost, gates among it.
         unknown: tries of unknown cost.
         timed: tries that the times are of.
@@ -200,6 +201,7 @@ class Rung:
     tried: int
     accepted: int
     escalated: int
+    nothing: int
     failed: int
     cost_usd: float
     unknown: int

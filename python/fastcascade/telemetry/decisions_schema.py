@@ -1,7 +1,8 @@
 """How the store of decisions lies in its file.
 
 `decisions` is narrow, so that a million of them are added up in a second; what a page does not show lies in `details`.
-`passed` counts by minute what never reached a cascade: a gateway may answer 30,000 such requests a second.
+`passed` counts by minute what never reached a cascade: a gateway may answer 30,000 such requests a second. `sums` has
+decisions and their tries added up by minute and by hour, of all rows up to `folded.sealed`: see decisions_fold.py.
 """
 
 import os
@@ -14,10 +15,11 @@ from typing import Final
 
 from fastcascade.stores.sqlite_open import connection
 
-__all__ = ["COLUMNS", "MARK", "MINUTE", "PAGES", "VERSION", "opened", "pace", "paced"]
+__all__ = ["COLUMNS", "HOUR", "MARK", "MINUTE", "PAGES", "VERSION", "opened", "pace", "paced"]
 
 MARK: Final = 0x46434445  # "FCDE": tells our files from other programs'
 MINUTE: Final = 60
+HOUR: Final = 3600
 PAGES: Final = (
     "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
@@ -54,6 +56,25 @@ MIGRATIONS: Final = (
             slice TEXT NOT NULL, cascade TEXT NOT NULL, score REAL NOT NULL, propensity REAL, source TEXT NOT NULL)""",
         "CREATE INDEX graded_at ON graded (at)",
         "CREATE INDEX graded_mark ON graded (mark) WHERE mark IS NOT NULL",
+    ),
+    (
+        # What is added up together; of a try, whose layer is empty, the tier and the verdict are its own.
+        """CREATE TABLE kinds (kind INTEGER PRIMARY KEY, cascade TEXT NOT NULL, slice TEXT NOT NULL,
+            layer TEXT NOT NULL, what TEXT NOT NULL, tier TEXT NOT NULL, via TEXT NOT NULL, verdict TEXT NOT NULL,
+            spilled INTEGER NOT NULL, UNIQUE (cascade, slice, layer, what, tier, via, verdict))""",
+        # The names that are kept apart; `whole` is whether none of its decisions may be among the others.
+        """CREATE TABLE names (dim TEXT NOT NULL, name TEXT NOT NULL, whole INTEGER NOT NULL, PRIMARY KEY (dim, name))
+            WITHOUT ROWID""",
+        # `xx` to `yyy` are sums of products of cost and baseline, in dollars: what the interval of a saving is from.
+        """CREATE TABLE sums (span INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, n INTEGER NOT NULL,
+            nanos INTEGER NOT NULL, unknown INTEGER NOT NULL, baseline INTEGER NOT NULL, spent INTEGER NOT NULL,
+            compared INTEGER NOT NULL, escalated INTEGER NOT NULL, degraded INTEGER NOT NULL, failed INTEGER NOT NULL,
+            places INTEGER NOT NULL, xx REAL NOT NULL, xy REAL NOT NULL, yy REAL NOT NULL, xxx REAL NOT NULL,
+            xxy REAL NOT NULL, xyy REAL NOT NULL, yyy REAL NOT NULL, paces BLOB NOT NULL,
+            PRIMARY KEY (span, at, kind)) WITHOUT ROWID""",
+        # Up to which number rows are in the sums; since when no row, and no sum by minute, has left.
+        "CREATE TABLE folded (sealed INTEGER NOT NULL, rows REAL NOT NULL, minutes REAL NOT NULL)",
+        "INSERT INTO folded VALUES (0, 0, 0)",
     ),
 )
 VERSION: Final = len(MIGRATIONS)

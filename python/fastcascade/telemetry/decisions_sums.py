@@ -1,101 +1,84 @@
-"""Adds decisions up, in SQL: a million of them take a second or two."""
+"""Adds decisions up: from sums by the hour and the minute, and from rows where there are none. See decisions_window.py.
+
+A day of a million decisions takes some hundredths of a second.
+"""
 
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from math import sqrt
 from typing import Any, Final, get_args
 
 from fastcascade.errors import ConfigError
 from fastcascade.evals.live_bounds import betting
-from fastcascade.evals.savings import saving, saving_interval
+from fastcascade.telemetry.decisions_added import COUNTED
+from fastcascade.telemetry.decisions_fold import OTHER
 from fastcascade.telemetry.decisions_rows import By, GradedBy, Rung, Saved, Sum
-from fastcascade.telemetry.decisions_schema import MINUTE, paced
+from fastcascade.telemetry.decisions_saved import saved_between
+from fastcascade.telemetry.decisions_schema import HOUR, MINUTE, paced
+from fastcascade.telemetry.decisions_window import Total, Window, totals
 
 __all__ = ["funnel", "graded", "savings", "sums"]
 
-HOUR: Final = 3600
-KEYS: Final[Mapping[str, str]] = {"hour": f"CAST(at / {HOUR} AS INTEGER) * {HOUR}", "way": "layer || '/' || what"}
+KEYS: Final[Mapping[str, tuple[str, str]]] = {
+    "hour": (f"CAST(d.at / {HOUR} AS INTEGER) * {HOUR}", f"s.at / {HOUR} * {HOUR}"),
+    "way": ("d.layer || '/' || d.what", "k.layer || '/' || k.what"),
+}
 PASSED: Final[Mapping[str, str]] = {
     "layer": "layer",
     "hour": f"minute / {HOUR} * {HOUR}",
     "way": "layer || '/' || what",
 }
-BOTH: Final = "nanos IS NOT NULL AND baseline IS NOT NULL"
-ADDED: Final = f"""COUNT(*), SUM(nanos), SUM(nanos IS NULL), SUM(CASE WHEN {BOTH} THEN baseline END),
-    SUM(CASE WHEN {BOTH} THEN nanos END), SUM({BOTH}), SUM(escalated), SUM(degraded <> ''), SUM(failed)"""
-DRAWN: Final = 2_000
-"""Decisions that an interval is worked out from."""
-SPREAD: Final = 2_654_435_761
-"""Numbers in a row come out far apart when multiplied with it, modulo 2 ** 32 (Knuth)."""
-ROUND: Final = 1 << 32
+PLACE: Final = {name: place for place, name in enumerate(COUNTED)}
+BOUNDED: Final = frozenset({"cascade", "slice"})
+"""What is added up as others where there are too many: so are then the rows that are in no sum yet."""
 POOR: Final = frozenset({"escalate", "abstain"})
 
 
-def sums(
-    db: sqlite3.Connection, by: By, where: str, values: list[Any], minutes: tuple[float, float] | None
-) -> list[Sum]:
-    """See `Decisions.sums`; `minutes` are those to count what never reached a cascade in, if that is wanted."""
+def sums(db: sqlite3.Connection, by: By, part: Window, *, passed: bool) -> list[Sum]:
+    """See `Decisions.sums`; `passed` is whether to count what never reached a cascade."""
     if by not in get_args(By):
         raise ConfigError(f"decisions are added up by one of {', '.join(get_args(By))}, not by {by!r}")
-    key = KEYS.get(by, by)
-    query = f"SELECT {key}, pace, {ADDED} FROM decisions WHERE {where} GROUP BY 1, 2"  # noqa: S608 - no one's words
-    added: dict[str, list[int]] = {}
-    paces: dict[str, Counter[int]] = {}
-    for name, pace, *numbers in db.execute(query, values):
-        total = added.setdefault(str(name), [0] * 10)
-        for place, number in enumerate(numbers):
-            total[place] += number or 0
-        if pace is not None:
-            paces.setdefault(str(name), Counter())[pace] += numbers[0]
-    if minutes is not None and by in PASSED:
-        _pass(db, PASSED[by], by, minutes, added, paces)
-    made = [_sum(name, total, paces.get(name, Counter())) for name, total in added.items()]
+    row, cell = KEYS.get(by, (f"d.{by}", f"k.{by}"))
+    found = totals(db, part, ((row,), (cell,)))
+    if by in BOUNDED and part.cells:
+        found = _apart(db, by, found)
+    added = {str(name): total for (name,), total in found.items()}
+    others: dict[str, int] = {}
+    if passed and by in PASSED:
+        others = _pass(db, by, part, added)
+    made = [_sum(name, total, others.get(name, 0)) for name, total in added.items()]
     return sorted(made, key=(lambda each: int(each.key)) if by == "hour" else (lambda each: (-each.n, each.key)))
 
 
-def savings(db: sqlite3.Connection, where: str, values: list[Any]) -> Saved:
+def savings(db: sqlite3.Connection, part: Window) -> Saved:
     """See `Decisions.savings`."""
-    both = f"{where} AND {BOTH}"
-    totals = f"SELECT COUNT(*), SUM(nanos), SUM(baseline) FROM decisions WHERE {both}"  # noqa: S608 - no one's words
-    n, cost, large = db.execute(totals, values).fetchone()
-    whole = db.execute(f"SELECT COUNT(*) FROM decisions WHERE {where}", values).fetchone()[0]  # noqa: S608 - likewise
-    cost, large = (cost or 0) / 1e9, (large or 0) / 1e9
-    part = min(ROUND, ROUND * DRAWN // max(n, 1))
-    # The same each time: drawn by what their numbers come to, not by chance.
-    draw = f"SELECT nanos, baseline FROM decisions WHERE {both} AND (number * {SPREAD}) % {ROUND} < ?"  # noqa: S608
-    pairs = [(spent / 1e9, dear / 1e9) for spent, dear in db.execute(draw, (*values, part))]
-    share, seen, found = saving([(cost, large)]), saving(pairs), saving_interval(pairs)
-    low = high = None
-    if share is not None and seen is not None and found is not None:
-        # What is drawn says how far single requests lie apart; of all of them the mean is surer by the root of n.
-        closer = sqrt(min(1.0, len(pairs) / n))
-        low, high = share - (seen - found[0]) * closer, share + (found[1] - seen) * closer
-    return Saved(share, low, high, n, len(pairs), cost, large, whole - n)
+    found = totals(db, part, ((), ()), paced=False).get(())
+    if found is None:
+        return Saved(None, None, None, 0, 0, 0.0, 0.0, 0)
+    numbers = found.numbers
+    n, whole = int(numbers[PLACE["compared"]]), int(numbers[PLACE["n"]])
+    cost, large = numbers[PLACE["spent"]] / 1e9, numbers[PLACE["baseline"]] / 1e9
+    ends = saved_between(n, cost, large, numbers[PLACE["xx"] :])
+    low, high = ends if ends is not None else (None, None)
+    return Saved(1 - cost / large if large > 0 else None, low, high, n, n, cost, large, whole - n)
 
 
-def funnel(db: sqlite3.Connection, where: str, values: list[Any], *, whole: bool) -> list[Rung]:
-    """See `Decisions.funnel`; `whole` is where times alone are asked for, the first value being since when."""
-    those = f"number IN (SELECT number FROM decisions WHERE {where})"  # noqa: S608 - no one's words
-    if whole:  # to look each of them up would take most of the time
-        those = f"number >= (SELECT MIN(number) FROM decisions WHERE at >= ?) AND {where}"  # noqa: S608 - likewise
-        values = [values[0], *values]
-    query = f"""SELECT tier, verdict, pace, COUNT(*), SUM(nanos), SUM(nanos IS NULL), SUM(place) FROM tries
-        WHERE {those} GROUP BY 1, 2, 3"""  # noqa: S608 - likewise
-    found: dict[str, list[int]] = {}
-    paces: dict[str, Counter[int]] = {}
-    for tier, verdict, pace, n, nanos, unknown, places in db.execute(query, values):
-        total = found.setdefault(tier, [0] * 7)
-        which = 1 if verdict == "accept" else 2 if verdict in POOR else 3
-        for place, number in ((0, n), (which, n), (4, nanos or 0), (5, unknown), (6, places)):
-            total[place] += number
-        if pace is not None:
-            paces.setdefault(tier, Counter())[pace] += n
-    order = sorted(found.items(), key=lambda each: (each[1][6] / each[1][0], -each[1][0]))
-    return [
-        Rung(tier, n, good, up, bad, nanos / 1e9, unknown, *_quantiles(paces.get(tier, Counter())))
-        for tier, (n, good, up, bad, nanos, unknown, _) in order
-    ]
+def funnel(db: sqlite3.Connection, part: Window) -> list[Rung]:
+    """See `Decisions.funnel`."""
+    tiers: dict[str, tuple[Counter[str], list[float], Counter[int]]] = {}
+    for (tier, verdict), total in totals(
+        db, part, (("t.tier", "t.verdict"), ("k.tier", "k.verdict")), tries=True
+    ).items():
+        became, numbers, paces = tiers.setdefault(tier, (Counter(), [0] * len(COUNTED), Counter()))
+        kind = (
+            "good" if verdict == "accept" else "up" if verdict in POOR else "nothing" if verdict == "empty" else "bad"
+        )
+        became[kind] += int(total.numbers[0])
+        numbers[:] = [one + two for one, two in zip(numbers, total.numbers, strict=True)]
+        paces.update(total.paces)
+    place = PLACE["places"]
+    order = sorted(tiers.items(), key=lambda each: (each[1][1][place] / each[1][1][0], -each[1][1][0], each[0]))
+    return [_rung(tier, *found) for tier, found in order]
 
 
 def graded(db: sqlite3.Connection, where: str, values: list[Any], *, slices: bool) -> list[GradedBy]:
@@ -124,28 +107,44 @@ def _graded(tier: str, slice_: str, labels: Iterable[tuple[float, float | None, 
     return GradedBy(tier, slice_, n, mean, *betting(counted), given)
 
 
-def _pass(
-    db: sqlite3.Connection,
-    key: str,
-    by: By,
-    minutes: tuple[float, float],
-    added: dict[str, list[int]],
-    paces: dict[str, Counter[int]],
-) -> None:
-    """Add what never reached a cascade."""
-    ends = (int(minutes[0] // MINUTE * MINUTE), minutes[1])
+def _apart(db: sqlite3.Connection, by: By, found: dict[tuple[Any, ...], Total]) -> dict[tuple[Any, ...], Total]:
+    """Add what the sums do not tell apart to the others, also where it is from rows."""
+    if db.execute("SELECT 1 FROM kinds WHERE spilled LIMIT 1").fetchone() is None:
+        return found
+    kept = {name for (name,) in db.execute("SELECT name FROM names WHERE dim = ?", (by,))}
+    made: dict[tuple[Any, ...], Total] = {}
+    for (name,), total in found.items():
+        key = (name if not name or name in kept else OTHER,)
+        held = made.setdefault(key, Total([0] * len(COUNTED), Counter()))
+        held.numbers = [one + two for one, two in zip(held.numbers, total.numbers, strict=True)]
+        held.paces.update(total.paces)
+    return made
+
+
+def _pass(db: sqlite3.Connection, by: By, part: Window, added: dict[str, Total]) -> dict[str, int]:
+    """How many never reached a cascade; their times are added to those that did."""
+    key, ends = PASSED[by], (int(part.since // MINUTE * MINUTE), part.until)
     within = "minute >= ? AND minute < ?"
-    for name, n in db.execute(f"SELECT {key}, SUM(n) FROM passed WHERE {within} GROUP BY 1", ends):  # noqa: S608
-        added.setdefault(str(name), [0] * 10)[9] += n
+    counted = db.execute(f"SELECT {key}, SUM(n) FROM passed WHERE {within} GROUP BY 1", ends)  # noqa: S608 - no one's words
+    others = {str(name): int(n) for name, n in counted}
+    for name in others:
+        added.setdefault(name, Total([0] * len(COUNTED), Counter()))
     if by != "way":  # times are kept by layer alone
         for name, pace, n in db.execute(f"SELECT {key}, pace, SUM(n) FROM paces WHERE {within} GROUP BY 1, 2", ends):  # noqa: S608
-            paces.setdefault(str(name), Counter())[pace] += n
+            added.setdefault(str(name), Total([0] * len(COUNTED), Counter())).paces[pace] += n
+    return others
 
 
-def _sum(name: str, total: list[int], paces: Counter[int]) -> Sum:
-    n, nanos, unknown, large, against, compared, escalated, degraded, failed, others = total
+def _sum(name: str, total: Total, others: int) -> Sum:
+    n, nanos, unknown, large, against, compared, escalated, degraded, failed = map(int, total.numbers[:9])
     costs = (nanos / 1e9, unknown, large / 1e9, against / 1e9, compared)
-    return Sum(name, n + others, n, *costs, *_quantiles(paces), escalated, degraded, failed)
+    return Sum(name, n + others, n, *costs, *_quantiles(total.paces), escalated, degraded, failed)
+
+
+def _rung(tier: str, became: Counter[str], numbers: list[float], paces: Counter[int]) -> Rung:
+    n, nanos, unknown = map(int, numbers[:3])
+    counts = (became["good"], became["up"], became["nothing"], became["bad"])
+    return Rung(tier, n, *counts, nanos / 1e9, unknown, *_quantiles(paces))
 
 
 def _quantiles(paces: Counter[int]) -> tuple[int, float | None, float | None, float | None]:

@@ -32,6 +32,8 @@ TOGETHER: Final = 16
 BREATH: Final = 1e-4
 COARSE: Final = 5
 """What never reached a cascade is timed in buckets of 20 %: so few that a minute takes little room."""
+SENSELESS: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""What SQLite says to what it will never take; whatever else it says may be over in a while."""
 TOLD: Final = 60.0
 """Seconds between two notices."""
 
@@ -141,7 +143,8 @@ class Writer:
 
     def _count(self, event: Decision) -> None:
         minute = int(event.at // MINUTE) * MINUTE
-        keys: list[tuple[Any, ...]] = [(minute, event.layer, event.by, event.path, event.status)]
+        status = event.status if 0 <= event.status < 1_000 else 0
+        keys: list[tuple[Any, ...]] = [(minute, event.layer, event.by, event.path, status)]
         bucket = pace(event.seconds)
         if bucket is not None:
             keys.append((minute, event.layer, round(bucket / COARSE) * COARSE))
@@ -169,7 +172,7 @@ class Writer:
             self._bell.clear()
             self._rung = False
             self._hurry.clear()
-            if not self._turn():
+            if not self._turn() or self._put.behind:
                 self._rung = True
                 self._bell.set()  # once more, after another while
         self._put.close()
@@ -183,8 +186,11 @@ class Writer:
         try:
             with self._gate:
                 self._put.write(self._rows, grades, counts)
-        except (sqlite3.Error, OSError, StoreError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread goes on
             self._put.close()
+            if isinstance(error, SENSELESS) or not isinstance(error, sqlite3.Error | OSError | StoreError):
+                self._lose(error)
+                return False
             said = error if isinstance(error, StoreError) else refusal(error, self.path, self._put.busy)
             self._tell(f"{said}; {len(self._rows)} decisions wait, {self.dropped} were dropped")
             self._back(counts)
@@ -197,6 +203,13 @@ class Writer:
             self._flushed = asked
             self._said.notify_all()
         return True
+
+    def _lose(self, error: Exception) -> None:
+        """Drop what waits: tried again it would fail again, and nothing would be written any more."""
+        self.dropped += len(self._rows)
+        log.warning("%d decisions could not be kept: %s", len(self._rows), type(error).__name__)
+        self._rows.clear()
+        self._put.grades.clear()
 
     def _folded(self) -> list[tuple[Any, ...]]:
         """Make rows of what is in the queue, so that what was asked and said need not be held; the labels among it."""

@@ -119,9 +119,16 @@ class Events:
         with self._lock:
             self.listeners = (*self.listeners, listener)
 
+        over = False
+
         def end() -> None:
+            nonlocal over
             with self._lock:
-                self.listeners = tuple(each for each in self.listeners if each is not listener)
+                if over:
+                    return
+                over, left = True, self.listeners
+                place = next(at for at, each in enumerate(left) if each is listener)  # one may listen twice
+                self.listeners = (*left[:place], *left[place + 1 :])
 
         return end
 

@@ -30,6 +30,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 PROMPT_MOST: Final = 100_000
 """Characters of a prompt: a cell of CSV is read up to 131,072."""
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula: callers write prompts, and name their slices."""
 NO_TEXTS: Final = "kept without texts"
 
 
@@ -109,7 +111,12 @@ def _outcome(whole: Whole, cheap: str, dear: str) -> list[Any] | str:
     request = _request(whole)
     prompt = "" if request is None else request.text[:PROMPT_MOST]
     figures = [low.score, right, paid["cost_usd"], dear_cost, 1 / low.propensity, confidence]
-    return [f"decision-{row.number}", row.slice, *figures, prompt]
+    return [f"decision-{row.number}", _cell(row.slice), *figures, _cell(prompt)]
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet works out: behind an apostrophe, where it would."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _request(whole: Whole) -> Request | None:

@@ -12,11 +12,13 @@ of `prometheus_client` for each would).
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, get_args
 from weakref import ReferenceType, finalize, ref
 
 from fastcascade import notices
+from fastcascade.messages import MOST_TOKENS
 from fastcascade.telemetry.baseline import baseline_usd
 from fastcascade.telemetry.events import Decision, Event
 from fastcascade.telemetry.events import Graded as Grade
@@ -123,13 +125,13 @@ class Prometheus:
             histogram[-1] += took
             for call in calls:
                 cost, usage = call.cost_usd, call.usage
-                if cost is None:
+                if cost is None or not 0.0 <= cost < inf:  # one NaN, and a counter says nothing ever after
                     unknown = True
                     of.unpriced += 1
                 else:
                     spent += cost
                     of.cost += cost
-                if usage is not None:
+                if usage is not None and 0 <= usage.input < MOST_TOKENS and 0 <= usage.output < MOST_TOKENS:
                     of.input += usage.input
                     of.output += usage.output
                 if call.failure is not None and call.label.rpartition("~")[2].isdigit():

@@ -37,7 +37,8 @@ FIELDS: Final = re.compile(
 KNOWN: Final = (
     *KEYS[:-1],
     re.compile(r"fck_[\w-]{6,}"),  # a key of the gateway's
-    re.compile(r"(?<=://)[^\s/@:]*:[^\s@]+(?=@)"),  # a password in a URL may hold a slash
+    # A password in a URL may hold a slash; it ends before another URL, or a text of many would take time by its square.
+    re.compile(r"(?<=://)[^\s/@:]*+:(?:(?!://)[^\s@])++(?=@)"),
     re.compile(
         r"\b(?:sk|pk|rk|whsec|github_pat|gh[opsru]|xox[abeoprs]|ya29|AIza|dop_v1|npm|pypi|shpat|SG)[-_.][\w.-]{8,}"
     ),

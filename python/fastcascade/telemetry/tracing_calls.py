@@ -47,7 +47,7 @@ def opened(
 ) -> Span:
     """A span that begins. Where a sampler or a processor of somebody's fails, the request is not to."""
     try:
-        return tracer.start_span(name, around, kind, said, start_time=at)
+        return tracer.start_span(name.encode("utf-8", "replace").decode(), around, kind, said, start_time=at)
     except Exception as error:  # noqa: BLE001 - it may raise anything
         log.warning("a span could not be begun: %s", type(error).__name__)
         return NonRecordingSpan(get_current_span(around).get_span_context())
@@ -142,7 +142,7 @@ class Asking:
             if status:
                 span.set_attribute("http.response.status_code", status)
             if model:
-                span.set_attribute("gen_ai.response.model", model[: words.LONGEST])
+                span.set_attribute("gen_ai.response.model", words.fit(model))
             if usage is not None:
                 span.set_attributes(words.used(usage))
             if failure == "cancelled":

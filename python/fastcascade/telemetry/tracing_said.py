@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from fastcascade.messages import MOST_TOKENS
 from fastcascade.telemetry.tracing_texts import STOPS, texts_in, texts_out
 
 if TYPE_CHECKING:
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
     from fastcascade.messages import Reply, Request, Usage
     from fastcascade.telemetry.events import Decision
 
-__all__ = ["LONGEST", "asked", "attempted", "decided", "failed", "passed", "place", "replied", "tier_of", "used"]
+__all__ = [
+    "asked",
+    "attempted",
+    "decided",
+    "failed",
+    "fit",
+    "passed",
+    "place",
+    "replied",
+    "tier_of",
+    "used",
+    "verb",
+]
 
 Attributes: TypeAlias = dict[str, Any]
 
@@ -78,7 +91,7 @@ def _provider(backend: Any, host: str) -> str:
     speaks: str = getattr(backend, "speaks", "")
     told = getattr(backend, "provider", None)
     if not speaks and isinstance(told, str) and "/" not in told:
-        return told[:LONGEST]  # as litellm has it
+        return fit(told)  # as litellm has it
     return speaks or type(backend).__name__.lower()
 
 
@@ -90,7 +103,7 @@ def asked(backend: Any, request: "Request", label: str, *, stream: bool, texts: 
     said: Attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _provider(backend, where.get("server.address", "")),
-        "gen_ai.request.model": str(getattr(backend, "name", ""))[:LONGEST],
+        "gen_ai.request.model": fit(str(getattr(backend, "name", ""))),
         **where,
     }
     if tier:
@@ -109,12 +122,12 @@ def asked(backend: Any, request: "Request", label: str, *, stream: bool, texts: 
 
 def passed(name: str, url: str, method: str, *, model: str, speaks: str, stream: bool) -> Attributes:
     """What is known of a request that is passed on when it goes out."""
-    said: Attributes = {"http.request.method": _method(method), "fastcascade.instance": name[:LONGEST], **place(url)}
+    said: Attributes = {"http.request.method": _method(method), "fastcascade.instance": fit(name), **place(url)}
     if model:
         said |= {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": _at(said.get("server.address", "")) or speaks,
-            "gen_ai.request.model": model[:LONGEST],
+            "gen_ai.request.model": fit(model),
         }
         if stream:
             said["gen_ai.request.stream"] = True
@@ -125,15 +138,26 @@ def _method(method: str) -> str:
     return method if method in METHODS else "_OTHER"
 
 
+def verb(method: str) -> str:
+    """A method as names of spans have it: what clients make up is one name, as the conventions say."""
+    return method if method in METHODS or not method else "HTTP"
+
+
+def fit(text: str) -> str:
+    """A name that somebody else has made up, cut, and as it can be sent: half of a surrogate pair cannot."""
+    text = text[:LONGEST]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def replied(reply: "Reply | None", *, texts: bool) -> Attributes:
     """What is known of a reply."""
     if reply is None:
         return {"fastcascade.empty": True}
     said: Attributes = {"gen_ai.response.finish_reasons": [STOPS.get(reply.stop, reply.stop)]}
     if reply.model:
-        said["gen_ai.response.model"] = reply.model[:LONGEST]
+        said["gen_ai.response.model"] = fit(reply.model)
     if reply.id:
-        said["gen_ai.response.id"] = reply.id[:LONGEST]
+        said["gen_ai.response.id"] = fit(reply.id)
     if reply.usage is not None:
         said |= used(reply.usage)
     if texts:
@@ -143,6 +167,9 @@ def replied(reply: "Reply | None", *, texts: bool) -> Attributes:
 
 def used(usage: "Usage") -> Attributes:
     """Tokens."""
+    counts = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
+    if max(counts) >= MOST_TOKENS:  # beyond 64 bits the span could not be sent
+        return {}
     said: Attributes = {"gen_ai.usage.input_tokens": usage.input, "gen_ai.usage.output_tokens": usage.output}
     if usage.cache_read:
         said["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read
@@ -172,9 +199,9 @@ def attempted(attempt: "Attempt", gate: str, *, texts: bool) -> Attributes:
         if gate:
             said["gen_ai.evaluation.name"] = gate
     if texts and attempt.reason:
-        said["gen_ai.evaluation.explanation"] = attempt.reason
+        said["gen_ai.evaluation.explanation"] = attempt.reason.encode("utf-8", "replace").decode()
     if attempt.model:
-        said["gen_ai.response.model"] = attempt.model[:LONGEST]
+        said["gen_ai.response.model"] = fit(attempt.model)
     if (cost := attempt.cost_usd) is not None:
         said["fastcascade.cost_usd"] = cost
     if attempt.error is not None:
@@ -191,9 +218,9 @@ def decided(event: "Decision", *, texts: bool, inside: bool = False) -> Attribut
         said["http.request.method"] = _method(event.method)
     named = {
         "http.route": "" if event.path == "other" else event.path,
-        "fastcascade.request_id": event.id[:LONGEST],
-        "fastcascade.caller": event.caller[:LONGEST],
-        "fastcascade.instance": event.detail[:LONGEST],
+        "fastcascade.request_id": fit(event.id),
+        "fastcascade.caller": fit(event.caller),
+        "fastcascade.instance": fit(event.detail),
         "gen_ai.workflow.name": event.cascade,
     }
     said |= {name: value for name, value in named.items() if value}
@@ -213,9 +240,9 @@ def _answered(answer: "Answer", *, texts: bool) -> Attributes:
         "fastcascade.tier": answer.tier,
         "fastcascade.degraded": answer.degraded,
         "fastcascade.via": answer.via,
-        "fastcascade.slice": (request.route or request.task)[:LONGEST],
-        "fastcascade.review": answer.ticket[:LONGEST],
-        "gen_ai.response.model": answer.model[:LONGEST],
+        "fastcascade.slice": fit(request.route or request.task),
+        "fastcascade.review": fit(answer.ticket),
+        "gen_ai.response.model": fit(answer.model),
     }
     said |= {name: value for name, value in named.items() if value}
     if answer.confidence is not None:

@@ -147,7 +147,7 @@ class Trail:
             return Asking(self.span, self.at)
         said = words.passed(name, url, method, model=model, speaks=speaks, stream=stream)
         around = self._tier(name) if model else self.at
-        return Asking(self._started(f"chat {model[: words.LONGEST]}" if model else method, around, said), around)
+        return Asking(self._started(f"chat {words.fit(model)}" if model else words.verb(method), around, said), around)
 
     def stream(self, stream: Any, backend: Any, request: "Request", label: str, /) -> Any:
         """A stream that begins with its first piece, traced; that of what needs no I/O as it is."""
@@ -188,7 +188,9 @@ class Trail:
             inside = self.has_heard(answer)
             told = words.decided(event, texts=texts, inside=inside)
             named = (
-                f"{event.method} {told.get('http.route', '')}" if event.status else f"invoke_workflow {event.cascade}"
+                f"{words.verb(event.method)} {told.get('http.route', '')}"
+                if event.status
+                else f"invoke_workflow {event.cascade}"
             )
             span.update_name(named.strip() or "request")
             if answer is not None and not inside:

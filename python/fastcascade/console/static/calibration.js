@@ -6,8 +6,10 @@ import { known, labels, line } from "./calibration_parts.js";
 const at = (id) => document.getElementById(id);
 const FIELDS = ["keep", "confidence", "signal", "cheap", "dear"];
 const EVERY = 600;
+const SELDOM = 5000; // a recording may be under way that is not there yet, or not whole
 let timer = 0;
 let turn = 0;
+let drawn = ""; // what is shown, as it came: the same is left alone
 
 function query() {
   const words = new URLSearchParams();
@@ -22,9 +24,10 @@ async function ask(again = false) {
   try {
     const said = again ? await call("POST", "/console/api/calibration/again", Object.fromEntries(words)) : await call("GET", `/console/api/calibration?${words}`);
     if (mine !== turn) return;
-    put(at("failed"));
     show(said);
   } catch (error) {
+    drawn = "";
+    at("shown").querySelector(".late")?.remove();
     if (mine === turn) put(at("failed"), wrong(error), anew());
   }
 }
@@ -37,12 +40,18 @@ function anew() {
 
 function show(said) {
   const working = said.state === "working";
+  const every = working ? EVERY : SELDOM;
+  if (said.state !== "done" && said.state !== "lacks") timer = setTimeout(ask, document.hidden ? 4 * every : every);
+  const came = JSON.stringify(said);
+  if (came === drawn) return;
+  drawn = came;
+  put(at("failed"));
   at("work").hidden = !working;
+  at("shown").querySelector(".late")?.remove();
   at("choices").hidden = said.state === "none" || said.state === "lacks" || said.state === "absent";
   put(at("source"), said.source?.kind === "recording" ? ["From the recording ", el("code", {}, said.source.file)] : said.source ? "From the grades that decisions have got" : null);
   if (working) {
     put(at("step"), `${said.step}, since ${Math.round(said.seconds)} s`);
-    timer = setTimeout(ask, document.hidden ? 4 * EVERY : EVERY);
     return;
   }
   if (said.state === "failed") put(at("failed"), wrong(new Error(said.error)), anew());
@@ -80,7 +89,7 @@ function recipe(said) {
 function choices(figures) {
   options("signal", figures.signals, "the best one", figures.signals.length > 1);
   const tiers = [...new Set([figures.tiers[0], ...figures.besides, figures.tiers.at(-1)])];
-  options("cheap", tiers, "the first", figures.besides.length > 0);
+  options("cheap", tiers, "the first with a score", figures.besides.length > 0);
   options("dear", tiers, "the last", figures.besides.length > 0);
 }
 

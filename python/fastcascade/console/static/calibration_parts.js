@@ -24,6 +24,7 @@ export function known(said) {
     el("div", { class: "row" }, el("section", { class: "panel" }, costs(figures)), el("section", { class: "panel" }, believed(figures))),
     el("section", { class: "panel" }, el("h2", {}, "What a threshold would come to"), readOff(figures, apply, said.accept)),
     figures.ladder ? el("section", { class: "panel" }, el("h2", {}, "All tiers at once"), ladder(figures.ladder, said)) : null,
+    figures.ladder_why ? el("section", { class: "panel" }, el("h2", {}, "All tiers at once"), el("p", { class: "note" }, `Not worked out: ${figures.ladder_why}.`)) : null,
     el("section", { class: "panel" }, el("h2", {}, "What this rests on"), rests(figures, said)),
   ];
 }
@@ -169,7 +170,7 @@ function rests(figures, said) {
   return [
     el("p", { class: "note" }, `${count(figures.n)} cases of ${figures.tiers.join(" and ")}${figures.besides.length ? `, beside ${figures.besides.join(", ")}` : ""}${left.length ? `; left out: ${left.join(", ")}` : ""}. Fingerprint ${figures.fingerprint}.`),
     el("p", { class: "note" }, "The promise is of the average over cases like these, not of each case, and lapses when the cases change. Whether a cascade is worth it at all, with every rule cross-validated, says:"),
-    el("div", { class: "apply" }, line(`fastcascade evaluate --outcomes ${said.source.file} --keep ${said.wanted.keep} --report report.html`)),
+    el("div", { class: "apply" }, line(`fastcascade evaluate --outcomes ${said.source.file} --keep ${said.wanted.keep}${figures.cheap ? ` --cheap ${figures.cheap}` : ""} --report report.html`)),
   ];
 }
 

@@ -6,7 +6,7 @@ import * as parts from "./live_parts.js";
 
 const at = (id) => document.getElementById(id);
 const EVERY = 1500;
-const KEPT = 40;
+const KEPT = 20;
 const shown = new Map(); // what each part was made of: what has not changed is left alone
 let paused = false;
 let timer = 0;
@@ -15,12 +15,20 @@ let said = null;
 let rows = [];
 let number = 0;
 
+/** Whether somebody is about to use what stands there: it is not to be taken from under their hands. */
+function held(id, node) {
+  const chosen = getSelection();
+  if (!chosen.isCollapsed && (node.contains(chosen.anchorNode) || node.contains(chosen.focusNode))) return true;
+  return id === "last" && (node.contains(document.activeElement) || (matchMedia("(hover: hover)").matches && node.matches(":hover")));
+}
+
 /** Put a part anew if its values changed; what was opened stays open, and what had the focus keeps it. */
 function part(id, values, make) {
   const key = JSON.stringify(values);
   if (shown.get(id) === key) return;
-  shown.set(id, key);
   const node = at(id);
+  if (held(id, node)) return;
+  shown.set(id, key);
   const open = [...node.querySelectorAll("details")].map((each) => each.open);
   const scrolled = [...node.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
   const reachable = () => [...node.querySelectorAll("a, summary, .scroll")];
@@ -33,7 +41,7 @@ function part(id, values, make) {
 
 function hours(found) {
   const shownHours = found.filter((each) => each.reached);
-  if (shownHours.length < 2) return empty("One hour or less", "With a longer window, or later, figures show by the hour.");
+  if (shownHours.length < 2) return el("p", { class: "note" }, shownHours.length ? "All of it lies in one hour: with a longer window, or later, figures show by the hour." : "No decisions in this window.");
   const long = shownHours.length > 36;
   // Along hours, counted: so that what is written below them are whole ones.
   const hour = (x) => (Number.isInteger(x) ? new Date(x * 3600000).toLocaleString("en-GB", long ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" }) : "");
@@ -70,7 +78,8 @@ function draw() {
 }
 
 function stream(last) {
-  const fresh = number ? new Set(last.rows.map((row) => row.number)) : new Set();
+  // Where most of what is shown is new, to mark it says nothing.
+  const fresh = new Set(number && last.rows.length <= KEPT / 2 ? last.rows.map((row) => row.number) : []);
   if (last.skipped) rows = [];
   rows = [...last.rows, ...rows].slice(0, KEPT);
   number = last.number;

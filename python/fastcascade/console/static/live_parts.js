@@ -8,7 +8,7 @@ const LAYERS = { entry: "L0 entry", cache: "L1 cache", match: "L2 match", guard:
 export const layer = (name) => LAYERS[name] ?? name;
 
 export function alerts(list) {
-  if (!list.length) return [];
+  if (!list.length) return el("p", { class: "calm" }, "Nothing to act on.");
   return list.map((each) =>
     el("div", { class: `alert ${each.level}` },
       badge(each.level === "bad" ? "Act" : "Look", each.level),
@@ -23,11 +23,11 @@ export function sums(figures, held) {
   const reached = total.reached;
   return [
     cell("Requests", count(total.n), `${count(reached)} reached a cascade`),
-    cell("Cost", money(total.cost_usd), total.unknown ? `${count(total.unknown)} of unknown cost` : `of ${count(reached)}`),
+    cell("Cost", reached ? money(total.cost_usd) : "–", !reached ? "no decisions" : total.unknown ? `${count(total.unknown)} of unknown cost` : `of ${count(reached)}`),
     cell("Saved", percent(saved.share, saved.n), saved.n ? `${span(saved.low, saved.high, saved.n)}, n = ${count(saved.n)}` : "nothing to compare yet"),
     cell("Escalated", reached ? percent(total.escalated / reached, reached) : "–", reached ? `${span(total.escalated_low, total.escalated_high, reached)}, n = ${count(reached)}` : "no decisions"),
-    cell("Degraded", count(total.degraded), `of ${count(reached)}`),
-    cell("Failed", count(total.failed), `of ${count(reached)}`),
+    cell("Degraded", reached ? count(total.degraded) : "–", reached ? `of ${count(reached)}` : "no decisions"),
+    cell("Failed", reached ? count(total.failed) : "–", reached ? `of ${count(reached)}` : "no decisions"),
     cell("In flight", count(held.in_flight), held.workers ? `${count(held.workers)} ${held.workers === 1 ? "worker" : "workers"}` : "workers unknown"),
   ];
 }
@@ -35,19 +35,22 @@ export function sums(figures, held) {
 export function funnel(rungs) {
   if (!rungs.length) return empty("No tier was tried", "Requests that a cache or a rule answers try none.");
   const most = Math.max(...rungs.map((each) => each.tried));
-  const part = (kind, n, rung) => {
+  const part = (kind, n) => {
     const bar = el("span", { class: `of-${kind}` });
     bar.style.width = `${(100 * n) / most}%`;
     return n ? bar : null;
   };
+  // A tier of rules that none matches has not failed: it had nothing to say.
+  const nothing = (rung) => rung.nothing ?? 0;
   const fact = (kind, name, n, tried) => el("span", {}, el("i", { class: `key of-${kind}`, "aria-hidden": "true" }), `${name} ${count(n)} (${percent(n / tried, tried)})`);
   return el("ol", { class: "rungs" }, rungs.map((rung) =>
     el("li", {},
       el("div", { class: "rung-head" }, el("b", {}, el("bdi", {}, rung.tier)), el("span", { class: "note" }, `tried ${count(rung.tried)} · ${money(rung.cost_usd)}${rung.unknown ? ` + ${count(rung.unknown)} unknown` : ""}`)),
-      el("div", { class: "rung-bar", "aria-hidden": "true" }, part("accepted", rung.accepted), part("escalated", rung.escalated), part("failed", rung.failed)),
+      el("div", { class: "rung-bar", "aria-hidden": "true" }, part("accepted", rung.accepted), part("escalated", rung.escalated), part("nothing", nothing(rung)), part("failed", rung.failed)),
       el("div", { class: "facts" },
         fact("accepted", "accepted", rung.accepted, rung.tried),
         fact("escalated", "escalated", rung.escalated, rung.tried),
+        nothing(rung) ? fact("nothing", "no answer", nothing(rung), rung.tried) : null,
         fact("failed", "failed", rung.failed, rung.tried),
         el("span", {}, `escalation at 95%: ${span(rung.low, rung.high, rung.tried)}`)))));
 }
@@ -93,7 +96,7 @@ export function quality(graded, slices, days) {
   }
   const rows = drawn.map((each) => [
     el("bdi", {}, each.tier), each.slice ? el("bdi", {}, each.slice) : "all", percent(each.mean, each.n), span(each.low, each.high, each.n), count(each.n),
-    each.promised === null ? "–" : [percent(each.promised), " ", each.high < each.promised ? badge("below", "bad") : each.low >= each.promised ? badge("kept", "accent") : badge("open")],
+    each.promised === null ? "–" : [`${Number((100 * each.promised).toFixed(2))}%`, " ", each.high < each.promised ? badge("below", "bad") : each.low >= each.promised ? badge("kept", "accent") : badge("open")],
   ]);
   return [
     table("Quality by tier and slice", [{ name: "Tier" }, { name: "Slice" }, { name: "Mean grade", number: true }, { name: "95% interval", number: true }, { name: "n", number: true }, { name: "Promised" }], rows),
@@ -138,7 +141,7 @@ export function health(pools, others) {
       ? table("Instances of this worker", [{ name: "Pool" }, { name: "Instance" }, { name: "Region" }, { name: "Priority", number: true }, { name: "State" }, { name: "Breaker" }, { name: "Waits", number: true }, { name: "Under way", number: true }, { name: "Recent", number: true }, { name: "Asked by" }], rows)
       : empty("No pools here", "Rules and functions have no instances that could fail."),
     el("p", { class: "note beneath" }, "As this worker, the one that answered this call, sees them. ",
-      others.workers ? `All ${count(others.workers)} on the board: ${open.length ? `breakers open at ${open.join(", ")}` : "no breaker open"}; ${shut.length ? `not usable: ${shut.join(", ")}` : "every instance usable"}.` : "The board says nothing of others."),
+      others.workers ? `On the board of ${others.workers === 1 ? "its one worker" : `all ${count(others.workers)} workers`}: ${open.length ? `breakers open at ${open.join(", ")}` : "no breaker open"}; ${shut.length ? `not usable: ${shut.join(", ")}` : "every instance usable"}.` : "The board says nothing of others."),
   ];
 }
 

@@ -1,6 +1,6 @@
 // The review desk: polls the queue, claims, renews, answers, and undoes. What is on the page of one's own is in `mine`.
 
-import { announce, call, el, empty, put, wrong } from "./shell.js";
+import { announce, call, el, empty, put, unsent, wrong } from "./shell.js";
 import { listen } from "./reviews_keys.js";
 import * as queue from "./reviews_queue.js";
 import * as work from "./reviews_work.js";
@@ -384,6 +384,7 @@ listen({
 at("next").addEventListener("click", () => claim());
 for (const id of ["order", "why", "slice", "desk"]) at(id).addEventListener("change", drawQueue);
 document.addEventListener("visibilitychange", () => { if (visible()) look().then(renew); });
+unsent.add(() => [...mine.values()].some((one) => one.held || one.draft.text.trim() || one.draft.note.trim()));
 addEventListener("beforeunload", (event) => {
   if ([...mine.values()].some((one) => !one.held && one.draft.text.trim())) event.preventDefault();
 });

@@ -72,7 +72,7 @@ function attempt(one, at, review, acts) {
       el("h4", { id }, `${at + 1}. `, el("bdi", {}, one.tier)), badge(word, tone), best && badge("best so far", "accent"),
       one.model && el("span", { class: "note" }, el("bdi", {}, one.model)), el("span", { class: "note" }, figures(one))),
     (one.reason || one.error) && el("p", { class: "why" }, el("bdi", {}, [one.reason, one.error].filter(Boolean).join("; "))),
-    one.said ? blocks(one.said.blocks) : el("p", { class: "note" }, "It said nothing."),
+    one.said ? blocks(one.said.blocks) : el("p", { class: "note" }, ["accept", "escalate", "abstain"].includes(one.verdict) ? "What it said was not kept with this review." : "It said nothing."),
     one.said && el("div", { class: "tools" },
       button("Pick", at < 9 ? String(at + 1) : "", () => acts.pick(at)),
       one.said.plain && button("Edit a copy", "", () => acts.edit(one.said.text))));

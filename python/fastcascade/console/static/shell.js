@@ -22,8 +22,8 @@ async function ask(method, path, headers, body) {
     throw failure(0, "the gateway did not answer; is it still running?");
   }
   if (response.status === 401 && page !== "login") {
-    location.assign("/console/login");
-    return new Promise(() => {}); // the page is on its way out: whoever waits is not told a failure
+    await ended();
+    return call(method, path, body); // it was refused, so nothing was done yet
   }
   let said = null;
   try {
@@ -35,6 +35,20 @@ async function ask(method, path, headers, body) {
   return said;
 }
 
+/** Whether there is something on the page that nobody has yet: each says so of its part; texts being written count. */
+export const unsent = new Set([() => [...document.querySelectorAll("#main textarea")].some((each) => each.value.trim())]);
+
+/** The session is over: to the login, but not away from what was typed. Comes back once one is signed in again. */
+async function ended() {
+  if (![...unsent].some((has) => has())) {
+    location.assign(`/console/login?next=${page}`);
+    return new Promise(() => {}); // the page is on its way out: whoever waits is not told a failure
+  }
+  const { again } = await import("./shell_session.js");
+  me = Promise.resolve(await again(page, name));
+  return undefined;
+}
+
 function failure(status, message) {
   const error = new Error(message);
   error.status = status;
@@ -42,7 +56,8 @@ function failure(status, message) {
 }
 
 /** Who is signed in: {name, role, csrf, cascades, version}; null on the login page. */
-export const me = page === "login" ? Promise.resolve(null) : ask("GET", "/console/api/me", { accept: "application/json" });
+let name = "";
+export let me = page === "login" ? Promise.resolve(null) : ask("GET", "/console/api/me", { accept: "application/json" });
 
 /** An element: attributes by setAttribute (true is the bare attribute; false, null and undefined leave it out),
  *  children as text or nodes. Handlers are added by addEventListener, styles by a class or `node.style`. */
@@ -145,7 +160,8 @@ function three(value) {
 export function percent(x, n) {
   if (x === null || x === undefined || !Number.isFinite(Number(x)) || n === 0) return "–";
   const digits = n === undefined || n >= 1000 ? 1 : 0;
-  return `${(100 * Number(x)).toFixed(digits)}%`;
+  const figure = (100 * Math.abs(Number(x))).toFixed(digits);
+  return `${Number(x) < 0 && Number(figure) ? "−" : ""}${figure}%`;
 }
 
 /** A count, with its thousands apart. */
@@ -244,6 +260,7 @@ async function greet() {
   }
   const person = await me.catch(() => null);
   if (!person) return;
+  name = person.name;
   const who = document.getElementById("who");
   put(who, el("bdi", {}, person.name));
   who.hidden = document.getElementById("leave").hidden = false;

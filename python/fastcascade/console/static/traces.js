@@ -52,6 +52,7 @@ async function show(focus = true) {
   } catch (error) {
     put(at("failed"), wrong(error), open === null ? null : el("p", { class: "beneath" }, back(query)));
     at("one").hidden = true;
+    put(at("found"));
   }
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
@@ -62,7 +63,7 @@ async function listed(query) {
   const within = sent.get("within");
   sent.delete("within");
   if (within) sent.set("since", String(Math.floor(Date.now() / 1000 - Number(within))));
-  put(at("found"), "Searching…");
+  put(at("found"), el("span", { class: "late" }, "Searching…"));
   const said = await call("GET", `/console/api/traces?${sent}`);
   known(said);
   const words = said.texts ? "Texts of requests and answers are kept, and searched." : "Texts are not kept: [gateway.decisions] texts = true keeps them, for search and replay.";

@@ -3,7 +3,10 @@
 
 import { announce, badge, call, count, el, hostile, money, moment, put, seconds, wrong } from "./shell.js";
 
-const TONES = { accept: "accent", escalate: "warn", abstain: "warn", failed: "bad", empty: "bad", incomplete: "bad", cancelled: "faint", unknown: "warn" };
+const TONES = { accept: "accent", escalate: "warn", abstain: "warn", failed: "bad", empty: "", incomplete: "bad", cancelled: "faint", unknown: "warn" };
+const WORDS = { accept: "accepted", escalate: "escalated", abstain: "abstained", empty: "no answer" };
+const verdict = (name) => badge(WORDS[name] ?? name, TONES[name] ?? "");
+const CAUSES = { bug: "its code raised an exception" }; // which words it raised stays out of the store
 const known = (value) => value !== null && value !== undefined;
 const bdi = (text) => el("bdi", {}, text);
 
@@ -57,11 +60,11 @@ function attempts(whole) {
     const tier = whole.tiers.find((held) => held.name === each.tier);
     const limit = tier?.gated && known(each.score) ? `, accepted from ${tier.accept.toFixed(2)} now` : "";
     return el("li", {},
-      el("div", { class: "fall-head" }, el("b", {}, bdi(each.tier)), badge(each.verdict, TONES[each.verdict] ?? ""),
+      el("div", { class: "fall-head" }, el("b", {}, bdi(each.tier)), verdict(each.verdict),
         known(each.score) ? el("span", {}, `score ${each.score.toFixed(3)}${limit}`) : null,
         el("span", {}, money(each.cost_usd)), el("span", {}, seconds(each.seconds)), each.model ? el("span", { class: "note" }, bdi(each.model)) : null),
       each.reason ? el("p", { class: "note" }, bdi(each.reason)) : null,
-      each.error ? el("p", { class: "note" }, "Failed: ", bdi(each.error)) : null,
+      each.error ? el("p", { class: "note" }, "Failed: ", bdi(each.error), CAUSES[each.error] ? ` (${CAUSES[each.error]})` : "") : null,
       bar(each.start, each.seconds, all, each.verdict),
       calls.length ? el("ul", { class: "calls" }, calls.map((one) => of_call(one, all, said[one.label]))) : null);
   }));
@@ -136,7 +139,7 @@ function other(whole) {
 
 function outcome(whole, said) {
   const before = whole.row;
-  const tries = said.attempts.map((each) => el("li", {}, bdi(each.tier), " ", badge(each.verdict, TONES[each.verdict] ?? ""), known(each.score) ? ` score ${each.score.toFixed(3)}` : "", ` · ${money(each.cost_usd)} · ${seconds(each.seconds)}`));
+  const tries = said.attempts.map((each) => el("li", {}, bdi(each.tier), " ", verdict(each.verdict), known(each.score) ? ` score ${each.score.toFixed(3)}` : "", ` · ${money(each.cost_usd)} · ${seconds(each.seconds)}`));
   const list = el("ol", { class: "beneath tries" }, tries);
   if (!said.known) {
     const { tier, label, estimate_usd: estimate } = said.unknown;

@@ -1,6 +1,6 @@
 // "Try it": a request goes down the layers of the playground, or of a cascade that is served.
 
-import { announce, badge, call, el, empty, put, wrong } from "./shell.js";
+import { announce, badge, call, el, empty, put, still, wrong } from "./shell.js";
 import { Bands } from "./try_bands.js";
 import { estimate, showAnswer } from "./try_answer.js";
 
@@ -20,12 +20,6 @@ async function begin() {
   put(find("presets"), shown.presets.map(button));
   put(find("condition"), shown.conditions.map((each) => el("option", { value: each.id }, each.title)));
   for (const name of shown.cascades) find("target").append(el("option", { value: name }, `${name} (served, costs money)`));
-  find("own").addEventListener("submit", own);
-  find("target").addEventListener("change", aimed);
-  find("text").addEventListener("input", aimed);
-  find("text").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) find("own").requestSubmit();
-  });
   aimed();
 }
 
@@ -53,7 +47,7 @@ function own(event) {
     return;
   }
   press(null);
-  const condition = find("condition").value;
+  const condition = find("condition").value || undefined; // not there yet: all is well
   const asked = { method: "POST", path: cascade ? "/v1/chat/completions" : "/ask", text, condition };
   put(find("watch"), cascade ? `Through “${cascade}”, as this gateway serves it.` : "Through the playground. Ask the same twice, and the second is answered by the cache.");
   if (cascade) send(() => call("POST", "/console/api/try/served", { cascade, text }), asked);
@@ -69,6 +63,7 @@ async function send(ask, request) {
   find("result").hidden = true;
   put(find("line"), line(request));
   bands.begin();
+  if (matchMedia("(max-width: 860px)").matches) document.querySelector(".way").scrollIntoView({ behavior: still() ? "auto" : "smooth" });
   try {
     const told = await ask();
     await bands.travel(told, find("sum"));
@@ -109,5 +104,12 @@ function aimed() {
   if (cascade) waiting = setTimeout(() => estimate(find("cost"), cascade, text), 250);
 }
 
+// Before anything is asked: a text that is sent while the presets are on their way is not to load the page anew.
+find("own").addEventListener("submit", own);
+find("target").addEventListener("change", aimed);
+find("text").addEventListener("input", aimed);
+find("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) find("own").requestSubmit();
+});
 put(find("bands"), bands.rows);
 begin();
