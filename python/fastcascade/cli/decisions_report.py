@@ -18,9 +18,10 @@ EPILOG: Final = """\
 FILE is a cascade's configuration that has [gateway.decisions], or the store that it names, which may be in use.
 
 Times are within 2 %, and within 11 % where no cascade was reached. Intervals are at 95 %: exact for shares, by betting
-for grades, of a ratio of sums for savings. Where decisions have left, sums by the hour stay: a span that begins there
-begins with a whole hour. Savings are an estimate: the last tier's price for as many tokens as
-the answer took. To have it measured, see 'fastcascade evaluate'.
+for grades, of a ratio of sums for savings. Savings are an estimate: the last tier's price for as many tokens as the
+answer took. To have it measured, see 'fastcascade evaluate'.
+
+Where decisions have left, sums by the hour stay four times as long: a span that begins there begins with a whole hour.
 """
 
 

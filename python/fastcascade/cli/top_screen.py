@@ -145,7 +145,9 @@ def _layers(seen: Seen, width: int, mark: Mark) -> list[str]:
 
 
 def _tiers(seen: Seen, width: int, mark: Mark) -> list[str]:
-    made = [mark("dim", cut(f"{'tier':16} {'tried':>8} {'up':>6} {'none':>8} {'failed':>7} {'p50':>8} {'p99':>8}", width))]
+    made = [
+        mark("dim", cut(f"{'tier':16} {'tried':>8} {'up':>6} {'none':>8} {'failed':>7} {'p50':>8} {'p99':>8}", width))
+    ]
     for each in seen.tiers:
         times = f"{pause(each.p50):>8} {pause(each.p99):>8}"
         slow = "  slow" if each.tier in seen.slow else ""

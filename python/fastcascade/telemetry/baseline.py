@@ -25,11 +25,12 @@ def baseline_usd(answer: "Answer", cascade: "Cascade") -> float | None:
         own = [call for call in said if call.label == f"{tier.name}/answer"]
         if own:
             return own[-1].cost_usd
-    price = tier.rate(cascade.prices)
+    price = tier.price or tier.rate(cascade.prices)
     if price is None:
         return None
-    if reply.usage is None or not reply.usage.output:  # rules and functions count no tokens
+    usage = reply.usage
+    if usage is None or not usage.output:  # rules and functions count no tokens
         return tier.estimate(answer.request, cascade.prices)
-    if not 0 <= min(reply.usage.input, reply.usage.output) <= max(reply.usage.input, reply.usage.output) < MOST_TOKENS:
-        return None  # a backend of somebody's own may say anything
-    return price.cost(reply.usage)
+    if 0 <= usage.input < MOST_TOKENS and 0 <= usage.output < MOST_TOKENS:
+        return price.cost(usage)
+    return None  # a backend of somebody's own may say anything

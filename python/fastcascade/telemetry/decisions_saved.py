@@ -4,8 +4,9 @@ The ratio of two sums has the interval of the mean of what is left over, `cost -
 cost is skewed (few escalate, and cost much), and the plain interval would tell of too large a saving: the skew is taken
 out as in P. Hall, On the removal of skewness by transformation, Journal of the Royal Statistical Society B 54 (1992).
 In simulation, where every seventh request escalates, it covers the truth in 91 % of 30 requests and 93 % of 100, where
-a bootstrap covers it in 87 and 88 %. Where very few requests make up most of the cost no interval is sure before
-some hundred have come: see tests/test_decisions_saved.py.
+a bootstrap covers it in 87 and 88 %. Where one request in a hundred makes up half of the cost it takes 500 of them for
+93 %; where costs differ a hundredfold and more it is 77 % of 500 requests and 86 % of 2,500, and the bootstrap's 85 %
+of 500 is better. From 20,000 on all are within a point.
 """
 
 from collections.abc import Sequence
