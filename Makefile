@@ -34,6 +34,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
+# Modules are compiled once: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 export PIP_QUIET := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -61,6 +63,7 @@ ifneq ($(TEST_PATH)$(filter-out --quiet --no-header,$(PYTEST_ARGS)),)
 test: test-python
 else
 test: lint types size test-rust docs test-python test-litellm test-clients
+test-python: BESIDE := -n 2 --dist loadfile
 endif
 test: ## run every check and test; only the Python tests named by TEST_PATH= or PYTEST_ARGS= if given
 
@@ -68,7 +71,7 @@ test-rust: | need-cargo ## run the Rust tests, in a build that cannot see Python
 	cargo test $(CARGO_FLAGS)
 
 test-python: $(MADE)/dev $(MADE)/extension ## run the Python tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TEST_PATH)
+	$(BIN)/python -m pytest $(BESIDE) $(PYTEST_ARGS) $(TEST_PATH)
 
 # In an environment of its own: litellm asks for an older openai than the one the others are tested with.
 test-litellm: $(LITELLM_VENV)/made/litellm $(MADE)/extension ## run the tests of the litellm adapter, and of OpenAI's with its SDK

@@ -47,7 +47,7 @@ fastcascade() {
   fi
   kill $(jobs -p) 2>/dev/null || true
   wait
-  python -m fastcascade "$@" --port "$DOCS_PORT" >>serve.log 2>&1 &
+  "$DOCS_PYTHON" -m fastcascade "$@" --port "$DOCS_PORT" >>serve.log 2>&1 &
   until curl -sf "http://127.0.0.1:$DOCS_PORT/healthz" >/dev/null; do kill -0 $!; python -c ''; done
 }
 """

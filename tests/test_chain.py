@@ -1,6 +1,7 @@
 """What is done when the ladder does not lead to an answer: the chain of fallbacks, and the limit before it."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from fastcascade.fallbacks import Breaker, Bulkhead, Region, Retry, Review, Stal
 from fastcascade.gates.gate import Exam, Gate, Judging, Verdict
 from fastcascade.messages import Budget, Reply
 from fastcascade.reviews.desk import ReviewDesk
+from fastcascade.reviews.labels import candidates
+from fastcascade.stores import SQLiteReviews
 from fastcascade.testing import Fault, ScriptedBackend, Slow, Stall, Step, run_virtual
 from memory_reviews import MemoryReviews
 
@@ -519,3 +522,23 @@ def test_identical_calls_of_a_wrapped_function_are_made_once() -> None:
 
     run_virtual(main())
     assert calls == 2
+
+
+def test_a_reviewer_sees_what_each_attempt_said(tmp_path: Path) -> None:
+    """A review holds the words of every attempt, the rejected ones too, so that any of them can be picked."""
+    kept = ReviewDesk(SQLiteReviews(tmp_path / "reviews.db"))
+    tiers = [
+        Tier(ScriptedBackend(f"It is {name}."), gate=Says(0.1), accept=0.9, name=name) for name in ("small", "large")
+    ]
+
+    async def scenario() -> None:
+        answer = await Cascade(*tiers, fallbacks=[Review(kept)]).run("Is it far?")
+        claimed = await kept.claim("ann")
+        assert claimed is not None and claimed.id == answer.ticket and claimed.best is not None
+        assert [said and said.text for said in candidates(claimed)] == ["It is small.", "It is large."]
+        assert await kept.answer(claimed, pick=0) == "done"
+        answered = await kept.wait(answer.ticket)
+        assert answered.answer is not None and answered.answer.text == "It is small."
+        await kept.aclose()
+
+    asyncio.run(scenario())

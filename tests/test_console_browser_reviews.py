@@ -289,7 +289,9 @@ def fill(store: Store) -> None:
     store.submit(request, why="unsure", best=Reply(HOSTILE), trace=traced(HOSTILE, "It is on its way."))
     store.submit("checked", why="sampled", best=Reply("It is."))
     late = ReviewDesk(store.desk.store, sla=60, clock=lambda: time() - 3_600)
-    store.do(late.submit(Request.of("One that should have been answered long ago.", route="/refunds"), "asked"))
+    lapsed = Request.of("One that should have been answered long ago.", route="/refunds")
+    while store.do(store.desk.claim("sam", store.do(late.submit(lapsed, "asked")).id)) is None:
+        pass  # the gateway's upkeep let it expire before sam had it
     taken = store.submit("One that somebody else has.", why="unsure").id
     store.do(store.desk.claim("bob, who has a long name and \u202eturns it around", taken))
     store.submit("A plain question, which is long enough to be more than one line in the queue. " * 3)
@@ -304,7 +306,7 @@ def test_open_to_all(site: Site, store: Store, opened: Open, theme: Any, width: 
     page.get_by_text("Nothing waits").wait_for()
     assert barriers(looked) == []
     fill(store)
-    page.locator("#sums", has_text="4 waiting, 1 overdue, 1 claimed").wait_for()
+    page.locator("#sums", has_text="3 waiting, 1 overdue, 2 claimed").wait_for()
     page.locator("button.review", has_text="</script>").click()
     page.get_by_role("heading", name="Review: no tier was sure enough").wait_for()
     page.get_by_text("System instructions").click()

@@ -20,7 +20,6 @@ from fastcascade.ledger import Ledger
 from fastcascade.messages import Request
 from fastcascade.notices import NoticeKind, notify
 from fastcascade.recall import STALE, Recall
-from fastcascade.records import dump
 from fastcascade.streaming import pieces
 
 if TYPE_CHECKING:
@@ -248,7 +247,7 @@ def _sampled(review: Review, answer: Answer) -> Generator[Effect, Outcome, None]
 
 
 async def _submitted(review: Review, answer: Answer, why: "Why") -> str:
-    return await review.submit(answer.request, why, answer.reply, dump(answer))
+    return await review.submit(answer.request, why, answer.reply, answer.trace())
 
 
 def _is_drawn(review: Review) -> bool:
