@@ -5,7 +5,7 @@ escalated from the small model to the large one, over twenty slices, some of the
 thread and in the writer's, time is that of the thread itself. The writer is fed as fast as it goes. Each query is
 the median of several, with the file's pages in memory; `from rows` is the same one over a file that has no sums.
 
-    python benches/decisions.py [--rows N]
+    python benches/decision_store.py [--rows N]
 """
 
 import argparse
