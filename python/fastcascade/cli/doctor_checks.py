@@ -14,6 +14,7 @@ from fastcascade.cli import doctor_files as files
 from fastcascade.cli import doctor_network as network
 from fastcascade.cli import doctor_passed as passed
 from fastcascade.cli import doctor_pools as routed
+from fastcascade.cli import doctor_seen as seeing
 from fastcascade.cli import doctor_shared as sharing
 from fastcascade.cli.doctor_patient import Finding, Patient, Status
 from fastcascade.errors import ConfigError
@@ -187,6 +188,7 @@ LOOKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     files.account,
     sharing.shared,
     files.reviews,
+    seeing.seen,
     files.certificate,
     _port,
     _limits,
