@@ -9,6 +9,7 @@ from fastcascade.console.console import Console
 from fastcascade.console.people import People
 from fastcascade.console.sessions import Sessions
 from fastcascade.errors import ConfigError
+from fastcascade.telemetry.events import by_name
 
 if TYPE_CHECKING:
     from fastcascade.cascade import Cascade
@@ -53,11 +54,5 @@ def console_of(
         kept = folder / settings.decisions.file
         decisions, where = Decisions(kept), kept.parent / SESSIONS
     sessions = Sessions(where, people, hours=wanted.hours)
-    sight = Sight(_named(cascades), settings, folder, file, decisions, board)
+    sight = Sight(by_name(cascades), settings, folder, file, decisions, board)
     return Console(sight, people, sessions, secure=settings.tls is not None)
-
-
-def _named(cascades: "Mapping[str, Cascade]") -> "Mapping[str, Cascade]":
-    """By the name that decisions bear, which a file may give a cascade beside the one under which it is asked for."""
-    found = {each.name or name: each for name, each in cascades.items()}
-    return found if len(found) == len(cascades) else cascades

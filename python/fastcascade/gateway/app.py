@@ -24,7 +24,7 @@ from fastcascade.gateway.replies import Replies
 from fastcascade.gateway.settings import Settings
 from fastcascade.gateway.unwelcome import unwelcome
 from fastcascade.gateway.work import Watch, Work, heard
-from fastcascade.telemetry.events import HUB, Decision, Event, Events
+from fastcascade.telemetry.events import HUB, Decision, Event, Events, by_name
 from fastcascade.wire.endpoint import ANYONE, Caller, Response
 from fastcascade.wire.endpoint_stream import Streamed
 
@@ -100,7 +100,7 @@ class Gateway:
         self.events = Events() if events is None else events
         self.settings = settings or Settings()
         self.cascades = endpoint.models.cascades if cascades is None else cascades
-        self.worker, self.metrics = worker, Metrics(_named(self.cascades), promises=self.settings.promises)
+        self.worker, self.metrics = worker, Metrics(by_name(self.cascades), promises=self.settings.promises)
         self.metrics.observed = endpoint if hasattr(endpoint, "counts") else None
         self.events.subscribe(self.metrics)
         if self.settings.access_log:
@@ -363,12 +363,6 @@ class Gateway:
                 self.gate.leave(caller, done)
             except Exception as error:  # noqa: BLE001 - the answer is out already
                 _complain("a gatekeeper failed to let go", error)
-
-
-def _named(cascades: "Mapping[str, Cascade]") -> "Mapping[str, Cascade]":
-    """By the name that their decisions bear, which a file may give beside the one they are asked for by."""
-    found = {each.name or name: each for name, each in cascades.items()}
-    return found if len(found) == len(cascades) else cascades
 
 
 def _complain(what: str, error: Exception) -> None:

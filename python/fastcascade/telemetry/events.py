@@ -17,10 +17,24 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from fastcascade.quick import quick
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastcascade.answers import Answer
     from fastcascade.cascade import Cascade
 
-__all__ = ["HUB", "Decision", "Event", "Events", "Graded", "Layer", "Listener", "layer_of", "slice_of", "subscribe"]
+__all__ = [
+    "HUB",
+    "Decision",
+    "Event",
+    "Events",
+    "Graded",
+    "Layer",
+    "Listener",
+    "by_name",
+    "layer_of",
+    "slice_of",
+    "subscribe",
+]
 
 Layer: TypeAlias = Literal["entry", "cache", "match", "guard", "dispatch", "fallback"]
 """L0 to L5: where a request was answered."""
@@ -146,6 +160,12 @@ HUB: Final = Events()
 subscribe: Final = HUB.subscribe
 
 LEVELS: Final = {"cache": "kept", "joined": "joined", "semantic": "semantic"}
+
+
+def by_name(cascades: "Mapping[str, Cascade]") -> "Mapping[str, Cascade]":
+    """By the names that decisions bear, which a file may give beside those they are asked for by."""
+    found = {each.name or name: each for name, each in cascades.items()}
+    return found if len(found) == len(cascades) else cascades
 
 
 def layer_of(answer: "Answer") -> tuple[Layer, str]:
